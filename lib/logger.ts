@@ -1,0 +1,55 @@
+// Log lines for people (`text`) or machines (`json`), on standard error. Stages get one named for
+// them; nothing else in the project writes to the console.
+
+export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Logger {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** The same sink under another name, e.g. `receiver`. */
+  named(name: string): Logger;
+}
+
+export interface LoggerOptions {
+  readonly name: string;
+  readonly level: LogLevel;
+  readonly format: 'text' | 'json';
+  readonly write: (line: string) => void;
+}
+
+export function createLogger(options: LoggerOptions): Logger {
+  const rank = logLevels.indexOf(options.level);
+  const emit = (level: LogLevel, message: string, fields: LogFields = {}) => {
+    if (logLevels.indexOf(level) > rank) return;
+    options.write(options.format === 'json' ? jsonLine(options.name, level, message, fields) : textLine(options.name, level, message, fields));
+  };
+  return {
+    error: (message, fields) => emit('error', message, fields),
+    warn: (message, fields) => emit('warn', message, fields),
+    info: (message, fields) => emit('info', message, fields),
+    debug: (message, fields) => emit('debug', message, fields),
+    named: (name) => createLogger({ ...options, name }),
+  };
+}
+
+function jsonLine(name: string, level: LogLevel, message: string, fields: LogFields): string {
+  return `${JSON.stringify({ time: new Date().toISOString(), level, name, message, ...fields })}\n`;
+}
+
+function textLine(name: string, level: LogLevel, message: string, fields: LogFields): string {
+  const tail = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}=${typeof value === 'string' ? oneLine(value) : value}`)
+    .join('');
+  const mark = level === 'info' ? '' : `${level}: `;
+  return `${name.padEnd(9)} ${mark}${oneLine(message)}${tail}\n`;
+}
+
+/** Text from elsewhere (process names, messages of others) must not forge a line or drive a terminal. */
+function oneLine(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}

@@ -1,0 +1,75 @@
+// Every name in the lake, in one place. Engines that are not ours depend on the first group; only
+// exporter and query know the second.
+
+export const lakeTables = ['samples', 'stacks'] as const;
+export type LakeTable = (typeof lakeTables)[number];
+
+/** Pinned at the lake's creation by a conditional put: LakeSettings (settings.ts). */
+export const settingsKey = 'lake.json';
+export const routesKey = 'routes.json';
+
+export const shardName = (shard: number): string => String(shard).padStart(3, '0');
+
+/** `date` is YYYY-MM-DD (UTC), `hour` 0-23, `seq` the record's number, `part` counts files of one record, table, date and hour. */
+export function lakeFileKey(table: LakeTable, date: string, shard: number, hour: number, seq: number, part: number): string {
+  return `lake/${table}/date=${date}/shard=${shardName(shard)}/h${String(hour).padStart(2, '0')}-${String(seq).padStart(9, '0')}-${part}.parquet`;
+}
+
+export interface LakeFileName {
+  readonly table: LakeTable;
+  readonly date: string;
+  readonly shard: number;
+  readonly hour: number;
+  readonly seq: number;
+  readonly part: number;
+}
+
+/** Null for what is not a lake file of ours. */
+export function parseLakeFileKey(key: string): LakeFileName | null {
+  const match = /^lake\/(samples|stacks)\/date=(\d{4}-\d{2}-\d{2})\/shard=(\d{3,})\/h(\d{2})-(\d{9,})-(\d+)\.parquet$/.exec(key);
+  if (!match) return null;
+  const [, table, date, shard, hour, seq, part] = match as unknown as [string, LakeTable, string, string, string, string, string];
+  return { table, date, shard: Number(shard), hour: Number(hour), seq: Number(seq), part: Number(part) };
+}
+
+/**
+ * A hot object holds whole messages of flamelake.rows with offsets [from, to) of one shard. Two
+ * objects may hold the same offsets (a restart, a zombie); a reader takes each offset once.
+ */
+export function hotFileKey(table: LakeTable, shard: number, from: number, to: number, uuid: string): string {
+  return `hot/${table}/shard=${shardName(shard)}/${String(from).padStart(15, '0')}-${String(to).padStart(15, '0')}-${uuid}.parquet`;
+}
+
+export interface HotFileName {
+  readonly table: LakeTable;
+  readonly shard: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export function parseHotFileKey(key: string): HotFileName | null {
+  const match = /^hot\/(samples|stacks)\/shard=(\d{3,})\/(\d{15})-(\d{15})-[0-9a-f-]{36}\.parquet$/.exec(key);
+  if (!match) return null;
+  const [, table, shard, from, to] = match as unknown as [string, LakeTable, string, string, string];
+  return { table, shard: Number(shard), from: Number(from), to: Number(to) };
+}
+
+const seqMax = 999_999_999_999;
+
+/** Sequence numbers count downwards in the key, so that the head is the first entry of one listing. */
+export function recordKey(shard: number, seq: number): string {
+  return `${recordPrefix(shard)}${String(seqMax - seq).padStart(12, '0')}.json`;
+}
+
+export const recordPrefix = (shard: number): string => `commits/${shardName(shard)}/`;
+
+export function parseRecordKey(key: string): { shard: number; seq: number } | null {
+  const match = /^commits\/(\d{3,})\/(\d{12})\.json$/.exec(key);
+  if (!match) return null;
+  return { shard: Number(match[1]), seq: seqMax - Number(match[2]) };
+}
+
+/** Side object of a record: the digests of its range. Under its own prefix so that commits/ lists heads only. */
+export const digestsKey = (shard: number, seq: number, uuid: string): string => `digests/${shardName(shard)}/${String(seq).padStart(12, '0')}-${uuid}.json`;
+
+export const stagingKey = (uuid: string, name: string): string => `staging/${uuid}/${name}`;
