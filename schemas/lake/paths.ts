@@ -73,3 +73,17 @@ export function parseRecordKey(key: string): { shard: number; seq: number } | nu
 export const digestsKey = (shard: number, seq: number, uuid: string): string => `digests/${shardName(shard)}/${String(seq).padStart(12, '0')}-${uuid}.json`;
 
 export const stagingKey = (uuid: string, name: string): string => `staging/${uuid}/${name}`;
+
+export const stagingPrefix = 'staging/';
+export const hotPrefix = (table: LakeTable, shard: number): string => `hot/${table}/shard=${shardName(shard)}/`;
+
+/** Rows of old dates that wait for their daily publication; named by the head record only (RecordCarry). */
+export const carryPrefix = (shard: number): string => `carry/${shardName(shard)}/`;
+export const carryKey = (table: LakeTable, shard: number, seq: number, uuid: string): string =>
+  `${carryPrefix(shard)}${String(seq).padStart(12, '0')}-${uuid}-${table}.parquet`;
+
+const dayMillis = 86_400_000;
+
+/** Days since 1970-01-01 (UTC) as the `date=` of a path. */
+export const dateName = (days: number): string => new Date(days * dayMillis).toISOString().slice(0, 10);
+export const dateDays = (name: string): number => Math.floor(Date.parse(`${name}T00:00:00Z`) / dayMillis);

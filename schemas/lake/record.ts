@@ -1,6 +1,7 @@
 // A commit record: the only thing that makes rows part of the lake. It is put once, with
 // If-None-Match, names finished bytes, and anybody can complete it without decoding anything.
-import type { LakeTable } from './paths.ts';
+import { PipelineError } from '../../lib/errors.ts';
+import { type LakeTable, lakeTables, parseLakeFileKey } from './paths.ts';
 
 export const recordVersion = 1;
 
@@ -16,12 +17,17 @@ export interface RecordFile {
   readonly sha256: string;
 }
 
-/** Rows and stacks that are not published yet because their date is old (published once a day). Private. */
+/**
+ * Rows and stacks that are not published yet because their date is old (published once a day).
+ * Private Parquet objects in the shape of hot ones (public columns, _shard, _offset; stacks with
+ * _date). All of them hold, and hold only, rows that are in no public file of this record's chain.
+ */
 export interface RecordCarry {
-  readonly samples: string | null;
-  readonly stacks: string | null;
+  readonly samples: readonly string[];
+  readonly stacks: readonly string[];
+  /** Sample rows in all of them. */
   readonly rows: number;
-  /** Time of the oldest carry, milliseconds since the Unix epoch, by log append time. */
+  /** When the first of them was carried, milliseconds since the Unix epoch, by log append time. */
   readonly sinceMillis: number;
 }
 
@@ -38,12 +44,18 @@ export interface CommitRecord {
   readonly shard: number;
   /** 1, 2, 3 … without gaps. */
   readonly seq: number;
+  /** Random, of the attempt that made it: how a writer knows its own record when it reads it back. */
+  readonly attempt: string;
   /** Who made it; for people. */
   readonly writer: string;
   readonly createdMillis: number;
+  /** createdMillis of record 1 of this shard: the first hour of a lake's life publishes more often. */
+  readonly firstMillis: number;
   /** Identity and next position of flamelake.rows in this shard: all below is in the lake. */
   readonly logId: string;
   readonly position: number;
+  /** Newest log append time among all source messages below `position`: the clock of windows and of what is old. */
+  readonly clockMillis: number;
   /** Kafka leader epoch; 0 embedded. */
   readonly leaderEpoch: number;
   readonly highWaters: readonly HighWater[];
@@ -57,4 +69,57 @@ export interface CommitRecord {
   /** Samples dropped here because their profile had been seen, and the losses counted in this range, by reason. */
   readonly duplicates: number;
   readonly losses: Readonly<Record<string, number>>;
+}
+
+/** Checks a record that was read from the store. Throws `lake_version` for what this code must not act on. */
+export function parseRecord(bytes: Uint8Array, key: string): CommitRecord {
+  const refuse = (found: string): never => {
+    throw new PipelineError('lake_version', `${key}: ${found}`);
+  };
+  let value: CommitRecord;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes)) as CommitRecord;
+  } catch {
+    return refuse('is not JSON; the record is damaged, restore it from a backup');
+  }
+  if (typeof value !== 'object' || value === null) return refuse('is not a JSON object; the record is damaged, restore it from a backup');
+  if (value.version !== recordVersion) {
+    return refuse(
+      `record version ${JSON.stringify(value.version)} was found, this flamelake knows ${recordVersion}; use the version that wrote it or a newer one`,
+    );
+  }
+  const numbers = ['shard', 'seq', 'createdMillis', 'firstMillis', 'position', 'clockMillis', 'leaderEpoch', 'samples', 'stacks', 'duplicates'] as const;
+  for (const name of numbers)
+    if (!Number.isSafeInteger(value[name])) return refuse(`${name} is ${JSON.stringify(value[name])}, expected an integer; the record is damaged`);
+  if (typeof value.attempt !== 'string' || typeof value.logId !== 'string') return refuse('attempt or logId is missing; the record is damaged');
+  if (!Array.isArray(value.files) || !value.files.every(isRecordFile)) return refuse('files is not a list of files; the record is damaged');
+  if (!Array.isArray(value.highWaters) || !value.highWaters.every(isHighWater)) return refuse('highWaters is not a list of positions; the record is damaged');
+  if (value.carry !== null && !isCarry(value.carry)) return refuse('carry is neither null nor a list of objects; the record is damaged');
+  if (value.digests !== null && typeof value.digests !== 'string') return refuse('digests is neither null nor a key; the record is damaged');
+  return value;
+}
+
+export function encodeRecord(record: CommitRecord): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(record, null, 1)}\n`);
+}
+
+function isRecordFile(file: RecordFile): boolean {
+  return (
+    lakeTables.includes(file.table) &&
+    typeof file.staging === 'string' &&
+    typeof file.key === 'string' &&
+    parseLakeFileKey(file.key)?.table === file.table &&
+    Number.isSafeInteger(file.rows) &&
+    Number.isSafeInteger(file.bytes) &&
+    /^[0-9a-f]{64}$/.test(file.sha256)
+  );
+}
+
+function isHighWater(water: HighWater): boolean {
+  return typeof water.logId === 'string' && typeof water.topic === 'string' && Number.isSafeInteger(water.partition) && Number.isSafeInteger(water.offset);
+}
+
+function isCarry(carry: RecordCarry): boolean {
+  const areKeys = (keys: readonly string[]) => Array.isArray(keys) && keys.every((key) => typeof key === 'string');
+  return areKeys(carry.samples) && areKeys(carry.stacks) && Number.isSafeInteger(carry.rows) && Number.isSafeInteger(carry.sinceMillis);
 }
