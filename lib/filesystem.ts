@@ -1,0 +1,63 @@
+// Which file systems can carry files that several processes map and lock: local ones.
+import { readFileSync, realpathSync, statfsSync } from 'node:fs';
+import path from 'node:path';
+import { PipelineError } from './errors.ts';
+
+/** statfs(2) magic numbers of file systems whose files live on another machine. */
+const networkMagic = new Map<number, string>([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x01021997, '9p'],
+  [0x00c36400, 'Ceph'],
+  [0x5346414f, 'AFS'],
+  [0x6b414653, 'AFS'],
+  [0x73757245, 'Coda'],
+  [0x564c, 'NCP'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+  [0x01161970, 'GFS2'],
+  [0x7461636f, 'OCFS2'],
+  [0x19830326, 'BeeGFS'],
+  [0x786f4256, 'VirtualBox shared folder'],
+]);
+const fuseMagic = 0x65735546;
+/** FUSE carries local file systems too (fuse-overlayfs, ntfs-3g); these are known not to be. */
+const networkFuse =
+  /^fuse\.(sshfs|s3fs|s3ql|gcsfuse|goofys|rclone|glusterfs|ceph|ceph-fuse|juicefs|davfs|curlftpfs|blobfuse2?|mount-s3|lustre|moosefs|seaweedfs)$/;
+
+/** Throws log_unavailable where `directory` (which exists) lies on a network file system. */
+export function refuseNetworkFileSystem(directory: string, what: string): void {
+  const magic = statfsSync(directory).type >>> 0;
+  const kind = networkMagic.get(magic) ?? (magic === fuseMagic ? networkFuseOf(directory) : undefined);
+  if (kind === undefined) return;
+  throw new PipelineError('log_unavailable', `${directory}: lies on a network file system (${kind}), where ${what} can't be kept safe; put it on a local disk`);
+}
+
+function networkFuseOf(directory: string): string | undefined {
+  const type = mountTypeOf(realpathSync(directory), readFileSync('/proc/self/mountinfo', 'utf8'));
+  return type !== undefined && networkFuse.test(type) ? type : undefined;
+}
+
+/** Type of the mount that `file` lies on: the longest mount point above it, the last one where two are equal. */
+export function mountTypeOf(file: string, mountinfo: string): string | undefined {
+  let best: { point: string; type: string } | undefined;
+  for (const line of mountinfo.split('\n')) {
+    const [left, right] = line.split(' - ');
+    const point = unescapeOctal(left?.split(' ')[4] ?? '');
+    const type = right?.split(' ')[0];
+    if (type === undefined || !isInside(file, point)) continue;
+    if (best === undefined || point.length >= best.point.length) best = { point, type };
+  }
+  return best?.type;
+}
+
+function isInside(file: string, folder: string): boolean {
+  return file === folder || file.startsWith(folder.endsWith(path.sep) ? folder : folder + path.sep);
+}
+
+/** mountinfo writes space, tab, newline and backslash as \040 and so on. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_whole, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}

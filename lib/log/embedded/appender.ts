@@ -1,0 +1,143 @@
+// Group commit: all appends that wait at the moment go into one transaction per topic, each is
+// answered after its fsync. While one group is written the next one gathers.
+import { PipelineError } from '../../errors.ts';
+import { groupBytesMax, groupMessagesMax } from '../limits.ts';
+import type { LogFiles } from './files.ts';
+import type { RequestOf } from './protocol.ts';
+import type { TopicFile } from './topic-file.ts';
+import type { Topics } from './topics.ts';
+
+type Append = RequestOf<'append'>;
+
+export interface AppenderHooks {
+  answer(id: number, place: { partition: number; offset: number }): void;
+  fail(id: number, error: unknown): void;
+  /** After the answers are out. */
+  written(topic: TopicFile, bytes: number): void;
+}
+
+/** Row header, offsets, checksum and the share of a page that stays empty. */
+const rowOverheadBytes = 128;
+
+export class Appender {
+  readonly #topics: Topics;
+  readonly #files: LogFiles;
+  readonly #bytesMax: number;
+  readonly #hooks: AppenderHooks;
+  #queue: Append[] = [];
+
+  constructor(topics: Topics, files: LogFiles, bytesMax: number, hooks: AppenderHooks) {
+    this.#topics = topics;
+    this.#files = files;
+    this.#bytesMax = bytesMax;
+    this.#hooks = hooks;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  add(append: Append): void {
+    this.#queue.push(append);
+  }
+
+  /** Writes one group; the rest of the queue waits for the next turn. */
+  writeGroup(): void {
+    const group = this.#takeGroup();
+    const first = group[0];
+    if (first === undefined) return;
+    try {
+      this.#write(this.#topics.get(first.topic), group);
+    } catch (error) {
+      for (const append of group) this.#hooks.fail(append.id, error);
+    }
+  }
+
+  /** The oldest append's topic decides; order within a topic is kept, topics are independent. */
+  #takeGroup(): Append[] {
+    const topic = this.#queue[0]?.topic;
+    const group: Append[] = [];
+    const rest: Append[] = [];
+    let bytes = 0;
+    for (const append of this.#queue) {
+      const fits = group.length === 0 || (rest.length === 0 && group.length < groupMessagesMax && bytes + append.value.byteLength <= groupBytesMax);
+      if (append.topic === topic && fits) {
+        group.push(append);
+        bytes += append.value.byteLength;
+      } else rest.push(append);
+    }
+    this.#queue = rest;
+    return group;
+  }
+
+  #write(topic: TopicFile, group: readonly Append[]): void {
+    const admitted = this.#admit(topic, group);
+    if (admitted.length === 0) return;
+    let places: { partition: number; offset: number }[];
+    try {
+      places = topic.append(admitted, Date.now());
+    } catch (error) {
+      for (const append of admitted) this.#hooks.fail(append.id, error);
+      return;
+    }
+    admitted.forEach((append, index) => {
+      this.#hooks.answer(append.id, places[index]!);
+    });
+    this.#hooks.written(
+      topic,
+      admitted.reduce((sum, append) => sum + bytesOf(append), 0),
+    );
+  }
+
+  /** Leaves out, and answers, what has no partition or no room. */
+  #admit(topic: TopicFile, group: readonly Append[]): Append[] {
+    const wanted = group.filter((append) => this.#hasPartition(topic, append));
+    let room = this.#room(topic);
+    if (room < wanted.reduce((sum, append) => sum + bytesOf(append), 0)) {
+      // The write-ahead file counts too: empty it before anybody is refused.
+      topic.checkpoint(true);
+      room = this.#room(topic);
+    }
+    return wanted.filter((append) => {
+      const bytes = bytesOf(append);
+      if (bytes > room) {
+        this.#hooks.fail(append.id, this.#full());
+        return false;
+      }
+      room -= bytes;
+      return true;
+    });
+  }
+
+  #hasPartition(topic: TopicFile, append: Append): boolean {
+    if (append.partition === null) return true;
+    try {
+      topic.check(append.partition);
+      return true;
+    } catch (error) {
+      this.#hooks.fail(append.id, error);
+      return false;
+    }
+  }
+
+  #room(topic: TopicFile): number {
+    return Math.min(this.#bytesMax - this.#files.bytes() + topic.freeBytes(), this.#files.roomBytes());
+  }
+
+  #full(): PipelineError {
+    const bytes = this.#files.bytes();
+    const context = { bytes, bytesMax: this.#bytesMax };
+    if (this.#files.roomBytes() < this.#bytesMax - bytes) {
+      return new PipelineError('log_full', `${this.#files.directory}: the disk is nearly full; free some space, what is in the log is kept`, { context });
+    }
+    return new PipelineError(
+      'log_full',
+      `${this.#files.directory}: the log holds ${bytes} of at most ${this.#bytesMax} bytes; it takes more when its readers have caught up`,
+      { context },
+    );
+  }
+}
+
+function bytesOf(append: Append): number {
+  return append.value.byteLength + (append.key?.byteLength ?? 0) + (append.headers?.length ?? 0) + rowOverheadBytes;
+}

@@ -1,0 +1,128 @@
+// The embedded log's directory:
+//   topics/<topic>.db   one SQLite file per topic        positions.db   remembered positions
+//   wake/<topic>        written over after a commit      members.db     who holds which share
+// Files are made complete under another name and then linked to their own, so that nobody ever opens
+// half of one and two processes that make the same file end with one.
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { PipelineError } from '../../errors.ts';
+import { refuseNetworkFileSystem } from '../../filesystem.ts';
+import { diskReserveBytes, topicNamePattern } from '../limits.ts';
+import { memberTables, positionTables } from './groups.ts';
+import { createDatabase, FsyncFailed } from './sqlite.ts';
+import { TopicFile } from './topic-file.ts';
+
+export class LogFiles {
+  readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** Makes what is missing; throws where this place can't carry a log. */
+  prepare(): void {
+    fileErrors(this.directory, () => {
+      mkdirSync(path.join(this.directory, 'topics'), { recursive: true });
+      refuseNetworkFileSystem(this.directory, 'an embedded log');
+      this.#makeOnce(this.positions, (file) => createDatabase(file, positionTables));
+      this.#makeOnce(this.members, (file) => createDatabase(file, memberTables));
+      syncDirectory(path.dirname(this.directory));
+    });
+  }
+
+  get positions(): string {
+    return path.join(this.directory, 'positions.db');
+  }
+
+  get members(): string {
+    return path.join(this.directory, 'members.db');
+  }
+
+  topic(name: string): string {
+    if (!topicNamePattern.test(name)) throw new PipelineError('usage', `topic name ${JSON.stringify(name)}: 1-249 letters, digits, '.', '_', '-' are allowed`);
+    return path.join(this.directory, 'topics', `${name}.db`);
+  }
+
+  makeTopic(name: string): void {
+    fileErrors(this.directory, () => this.#makeOnce(this.topic(name), (file) => TopicFile.create(name, file)));
+  }
+
+  /** Tells a file from one that was made anew under its name; null where there is none. */
+  inode(file: string): number | null {
+    return statSync(file, { throwIfNoEntry: false })?.ino ?? null;
+  }
+
+  /** What the log takes on disk now, write-ahead files and free pages included. */
+  bytes(): number {
+    let bytes = 0;
+    for (const folder of [this.directory, path.join(this.directory, 'topics')]) {
+      for (const name of readdirSync(folder)) {
+        const found = statSync(path.join(folder, name), { throwIfNoEntry: false });
+        if (found?.isFile()) bytes += found.size;
+      }
+    }
+    return bytes;
+  }
+
+  walBytes(file: string): number {
+    return statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** Room that the file system has for us beyond the reserve. */
+  roomBytes(): number {
+    const { bavail, bsize } = statfsSync(this.directory);
+    return bavail * bsize - diskReserveBytes;
+  }
+
+  #makeOnce(file: string, make: (file: string) => void): void {
+    if (this.inode(file) !== null) return;
+    const folder = path.dirname(file);
+    const draft = path.join(folder, `.${path.basename(file)}.${process.pid}.${Math.random().toString(36).slice(2)}`);
+    try {
+      make(draft);
+      linkSync(draft, file);
+      syncDirectory(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(draft + suffix, { force: true });
+    }
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const handle = openSync(directory, 'r');
+  try {
+    fsyncSync(handle);
+  } catch (error) {
+    throw new FsyncFailed(`${directory}: fsync failed (${(error as Error).message})`);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function fileErrors<T>(directory: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    switch ((error as NodeJS.ErrnoException).code) {
+      case 'EROFS':
+        throw new PipelineError('log_unavailable', `${directory}: the file system is read-only; the log needs one that can be written`, { cause: error });
+      case 'EACCES':
+      case 'EPERM':
+        throw new PipelineError('rights_missing', `${directory}: may not be written by this user; change its owner or choose another`, { cause: error });
+      case 'ENOSPC':
+      case 'EDQUOT':
+        throw new PipelineError('log_full', `${directory}: the disk is full; free some space`, { cause: error });
+      case 'ENOTDIR':
+      case 'EEXIST':
+        throw new PipelineError('usage', `${directory}: a file stands where the log's directory should be`, { cause: error });
+      case 'ENOTSUP':
+      case 'ENOSYS':
+      case 'EMLINK':
+        throw new PipelineError('log_unavailable', `${directory}: the file system has no hard links; put the data on a local disk`, { cause: error });
+      default:
+        throw error;
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// Every cap of lib/log, with its reason.
+
+/** One message's value. The receiver takes at most 64 MiB decompressed; anything larger is split before. */
+export const valueBytesMax = 64 * 1024 * 1024;
+/** Keys only choose a partition. */
+export const keyBytesMax = 4 * 1024;
+/** Headers as JSON text: a version, a reason and a source position need a few hundred bytes. */
+export const headersBytesMax = 64 * 1024;
+/** What a stage writes beside its position (the last `to` per shard: 128 shards * 20 B fit). */
+export const metadataBytesMax = 4 * 1024;
+
+/** Kafka's own rule for topic names, so that a name that works here works there. */
+export const topicNamePattern = /^[A-Za-z0-9._-]{1,249}$/;
+/** Each partition is a table; the fleet-wide plan needs 128 (100,000 hosts), and those run on Kafka. */
+export const partitionsMax = 1024;
+
+/** Disk that one embedded log may take, all topics together, write-ahead files included. */
+export const logBytesMaxDefault = 4 * 1024 ** 3;
+/**
+ * Appends are refused while the file system has less room than this: deleting and remembering need
+ * some pages of write-ahead file themselves, and a log that can't trim never recovers.
+ */
+export const diskReserveBytes = 32 * 1024 * 1024;
+
+/** Appends that wait in this process, by value bytes; beyond it they are told to try later. */
+export const inFlightBytesMax = 512 * 1024 * 1024;
+/** One transaction. Larger ones gain nothing (the fsync is < 5 % of 16 MB) and let readers wait. */
+export const groupBytesMax = 16 * 1024 * 1024;
+export const groupMessagesMax = 4096;
+/** One read: 10,000 tiny records are about 10 ms of the thread; the caller just reads again. */
+export const readRecordsMax = 10_000;
+/** Longest wait of one read; a longer one is asked again by the stage's loop anyway. */
+export const waitMillisMax = 60_000;
+
+/** How long a statement waits for another process's transaction before it says log_unavailable. */
+export const busyMillisMax = 10_000;
+/** A checkpoint after so much was written by this process: the write-ahead file stays near this size. */
+export const checkpointBytes = 16 * 1024 * 1024;
+/** Beyond this size of the write-ahead file, readers are waited for so that it starts again from its head. */
+export const walBytesMax = 128 * 1024 * 1024;
+
+/** One step of deleting trimmed records; 8 MB take about 5 ms, and appends go between the steps. */
+export const trimStepBytes = 8 * 1024 * 1024;
+export const trimStepRecords = 2000;
+/** Free pages kept for the next appends instead of being given back to the file system. */
+export const freeBytesKept = 32 * 1024 * 1024;
+/** One step of giving pages back: 256 pages of 16 KiB, at worst 4 MiB moved. */
+export const vacuumStepPages = 256;
+
+/** Readers that wait look again this often even if no wake-up came (it may get lost, never the data). */
+export const pollMillis = 250;
+/** The same where the kernel gives no file notifications (its inotify instances are used up). */
+export const pollWithoutWatchMillis = 20;
+
+/** A member that has not been heard of for this long loses its share. */
+export const leaseMillis = 5_000;
+export const heartbeatMillis = 1_000;
+
+/**
+ * Append times never go back within a partition while the clock is set back by up to this much. A
+ * larger step is followed: else one wrong clock in the future would be the append time of everything
+ * until that day, and lake.md's rule for samples with impossible times would rewrite them all.
+ */
+export const clockHoldMillis = 60 * 60 * 1000;
