@@ -111,7 +111,8 @@ function createTables(options: TableOptions): Tables {
     mappingTable: [{ memoryStart: 0n, memoryLimit: 0n, fileOffset: 0n, filenameStrindex: 0, attributeIndices: [] }],
     locationTable: [{ mappingIndex: 0, address: 0n, lines: [], attributeIndices: [] }],
     functionTable: [{ nameStrindex: 0, systemNameStrindex: 0, filenameStrindex: 0, startLine: 0n }],
-    linkTable: [{ traceId: new Uint8Array(16), spanId: new Uint8Array(8) }],
+    // Empty, or zeros in full length: senders do either.
+    linkTable: [{ traceId: new Uint8Array(options.references ? 16 : 0), spanId: new Uint8Array(options.references ? 8 : 0) }],
     stringTable: [''],
     attributeTable: [{ keyStrindex: 0, unitStrindex: 0 }],
     stackTable: [{ locationIndices: [] }],
