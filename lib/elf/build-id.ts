@@ -25,10 +25,11 @@ const notesBytesMax = 1 << 20;
 const hashedBytes = 4096;
 
 export function readBuildIds(elf: ElfFile): BuildIds {
-  let found = idsIn(elf, segmentNotes(elf));
-  // Segments are what stripping leaves; the section table is only read where they have nothing.
-  if (found.gnu === null && found.go === null) found = idsIn(elf, sectionNotes(elf));
-  return { ...found, htlhash: headTailLengthHash(elf) };
+  const { gnu, go } = idsIn(elf, segmentNotes(elf));
+  // Segments are what stripping leaves; the section table is only read where they have no gnu id
+  // (Go's linker has both notes, and a segment for its own alone).
+  const rest = gnu === null ? idsIn(elf, sectionNotes(elf)) : null;
+  return { gnu: gnu ?? rest?.gnu ?? null, go: go ?? rest?.go ?? null, htlhash: headTailLengthHash(elf) };
 }
 
 interface NoteIds {

@@ -62,7 +62,7 @@ export class TopicFile {
       db
         .prepare('SELECT name, value FROM meta')
         .all()
-        .map((row) => [row['name'], row['value']]),
+        .map((row) => [row.name, row.value]),
     );
     if (meta.get('topic') !== name) throw corrupt(file, `it holds topic ${meta.get('topic')}, its name says ${name}`);
     this.logId = String(meta.get('log_id'));
@@ -258,7 +258,7 @@ export class TopicFile {
   }
 
   #count(): number {
-    return Number(this.#partitions.get()?.['count']);
+    return Number(this.#partitions.get()?.count);
   }
 
   #pragma(name: string): number {
