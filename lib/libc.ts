@@ -1,0 +1,22 @@
+// The C library that Node itself runs on, through koffi: glibc and musl alike, since the symbols are
+// taken from the running process and not from a file with a name.
+import koffi from 'koffi';
+
+const process_ = koffi.load(null);
+
+/** int flock(int fd, int operation) */
+export const flock = process_.func('int flock(int fd, int operation)') as (fd: number, operation: number) => number;
+/** int prctl(int option, …): on Linux, variadic integers are passed as fixed ones. */
+export const prctl = process_.func('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)') as (
+  option: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+) => number;
+
+/** errno of the last call, by name. */
+export function lastErrno(): string {
+  const number = koffi.errno();
+  return Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? `errno ${number}`;
+}
