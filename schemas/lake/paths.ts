@@ -70,7 +70,8 @@ export function parseRecordKey(key: string): { shard: number; seq: number } | nu
 }
 
 /** Side object of a record: the digests of its range. Under its own prefix so that commits/ lists heads only. */
-export const digestsKey = (shard: number, seq: number, uuid: string): string => `digests/${shardName(shard)}/${String(seq).padStart(12, '0')}-${uuid}.json`;
+export const digestsKey = (shard: number, seq: number, uuid: string): string => `digests/${shardName(shard)}/${String(seq).padStart(12, '0')}-${uuid}.bin`;
+export const digestsPrefix = (shard: number): string => `digests/${shardName(shard)}/`;
 
 export const stagingKey = (uuid: string, name: string): string => `staging/${uuid}/${name}`;
 

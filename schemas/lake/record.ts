@@ -27,7 +27,9 @@ export interface RecordCarry {
   readonly stacks: readonly string[];
   /** Sample rows in all of them. */
   readonly rows: number;
-  /** When the first of them was carried, milliseconds since the Unix epoch, by log append time. */
+  /** Dates (YYYY-MM-DD) that they hold: a record that publishes rows of one of them publishes the carry too. */
+  readonly dates: readonly string[];
+  /** createdMillis of the record that carried the first of them. */
   readonly sinceMillis: number;
 }
 
@@ -54,7 +56,7 @@ export interface CommitRecord {
   /** Identity and next position of flamelake.rows in this shard: all below is in the lake. */
   readonly logId: string;
   readonly position: number;
-  /** Newest log append time among all source messages below `position`: the clock of windows and of what is old. */
+  /** Newest log append time among all source messages below `position`: the clock of the digest window. */
   readonly clockMillis: number;
   /** Kafka leader epoch; 0 embedded. */
   readonly leaderEpoch: number;
@@ -121,5 +123,5 @@ function isHighWater(water: HighWater): boolean {
 
 function isCarry(carry: RecordCarry): boolean {
   const areKeys = (keys: readonly string[]) => Array.isArray(keys) && keys.every((key) => typeof key === 'string');
-  return areKeys(carry.samples) && areKeys(carry.stacks) && Number.isSafeInteger(carry.rows) && Number.isSafeInteger(carry.sinceMillis);
+  return areKeys(carry.samples) && areKeys(carry.stacks) && areKeys(carry.dates) && Number.isSafeInteger(carry.rows) && Number.isSafeInteger(carry.sinceMillis);
 }
