@@ -80,8 +80,8 @@ export const hotPrefix = (table: LakeTable, shard: number): string => `hot/${tab
 
 /** Rows of old dates that wait for their daily publication; named by the head record only (RecordCarry). */
 export const carryPrefix = (shard: number): string => `carry/${shardName(shard)}/`;
-export const carryKey = (table: LakeTable, shard: number, seq: number, uuid: string): string =>
-  `${carryPrefix(shard)}${String(seq).padStart(12, '0')}-${uuid}-${table}.parquet`;
+export const carryKey = (part: LakeTable | 'messages', shard: number, seq: number, uuid: string): string =>
+  `${carryPrefix(shard)}${String(seq).padStart(12, '0')}-${uuid}-${part}.${part === 'messages' ? 'bin' : 'parquet'}`;
 
 const dayMillis = 86_400_000;
 

@@ -18,13 +18,15 @@ export interface RecordFile {
 }
 
 /**
- * Rows and stacks that are not published yet because their date is old (published once a day).
- * Private Parquet objects in the shape of hot ones (public columns, _shard, _offset; stacks with
- * _date). All of them hold, and hold only, rows that are in no public file of this record's chain.
+ * Rows and stacks that are not published yet because their date is old (published once a day). They
+ * hold, and hold only, what is in no public file of this record's chain.
  */
 export interface RecordCarry {
+  /** For queries: Parquet objects in the shape of hot ones (public columns, _shard, _offset; stacks with _date). */
   readonly samples: readonly string[];
   readonly stacks: readonly string[];
+  /** The same rows and stacks as row messages (schemas/rows): what the exporter publishes them from. */
+  readonly messages: readonly string[];
   /** Sample rows in all of them. */
   readonly rows: number;
   /** Dates (YYYY-MM-DD) that they hold: a record that publishes rows of one of them publishes the carry too. */
@@ -123,5 +125,6 @@ function isHighWater(water: HighWater): boolean {
 
 function isCarry(carry: RecordCarry): boolean {
   const areKeys = (keys: readonly string[]) => Array.isArray(keys) && keys.every((key) => typeof key === 'string');
-  return areKeys(carry.samples) && areKeys(carry.stacks) && areKeys(carry.dates) && Number.isSafeInteger(carry.rows) && Number.isSafeInteger(carry.sinceMillis);
+  const lists = [carry.samples, carry.stacks, carry.messages, carry.dates];
+  return lists.every(areKeys) && Number.isSafeInteger(carry.rows) && Number.isSafeInteger(carry.sinceMillis);
 }
