@@ -1,8 +1,10 @@
 // For tests of whoever reads OTLP: encodes a message with the sample field numbers of either layout,
 // with lists packed or not, the dictionary before or after the rest. Independent of lib/wire.ts.
-import { create, toBinary } from '@bufbuild/protobuf';
+import { clone, create, createFileRegistry, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import {
+  file_opentelemetry_proto_profiles_v1development_profiles,
   type Profile,
   ProfileSchema,
   type ProfilesData,
@@ -70,3 +72,20 @@ function list<T>(writer: BinaryWriter, field: number, type: WireType, packed: bo
     for (const item of items) put(writer.tag(field, type), item);
   }
 }
+
+/** Decodes a message of either layout with @bufbuild/protobuf, for tests to compare with. */
+export function decodeProfilesData(bytes: Uint8Array, layout: SampleLayout): ProfilesData {
+  return fromBinary(layout === 'v1.10' ? ProfilesDataSchema : schemaV19, bytes);
+}
+
+/** The generated schema with the sample's numbers of v1.9. */
+const schemaV19 = (() => {
+  const file = clone(FileDescriptorProtoSchema, file_opentelemetry_proto_profiles_v1development_profiles.proto);
+  const [values, attributes, link] = numbers['v1.9'];
+  const renumbered: Record<string, number> = { values, attribute_indices: attributes, link_index: link };
+  for (const field of file.messageType.find((message) => message.name === 'Sample')!.field) field.number = renumbered[field.name] ?? field.number;
+  const registry = createFileRegistry(file, (name) =>
+    file_opentelemetry_proto_profiles_v1development_profiles.dependencies.find((other) => `${other.name}.proto` === name),
+  );
+  return registry.getMessage(ProfilesDataSchema.typeName) as typeof ProfilesDataSchema;
+})();

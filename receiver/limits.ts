@@ -1,0 +1,51 @@
+// Caps of the receiver, with their reasons. Passing one is answered to the sender and counted.
+
+/** Largest message before and after decompression; what OTLP's specification recommends. Configurable. */
+export const messageBytesMaxDefault = 64 * 1024 * 1024;
+
+// What one message may hold. Bytes bound it already; these bound what a few bytes can become: an empty
+// sample takes 2 bytes on the wire and ~100 in the processor's columns. The largest real messages seen
+// have a few thousand samples and 60 thousand stack entries.
+export const resourcesMax = 65_536;
+export const profilesMax = 262_144;
+export const samplesMax = 2_097_152;
+/** Timestamps or values, together: 64 MiB of eight-byte timestamps. */
+export const observationsMax = 8_388_608;
+/** Entries of each dictionary table. */
+export const tableEntriesMax = 2_097_152;
+/** location_indices of all stacks together. */
+export const stackEntriesMax = 8_388_608;
+/** location_indices of one stack: profilers cut at 128 to 2048; a JVM gives at most 1024 by default. */
+export const stackDepthMax = 65_536;
+/** AnyValue within AnyValue. Real attributes nest twice; decoders of others stop at ~30. */
+export const anyValueDepthMax = 16;
+/** Attribute lists of one sample, location, mapping or profile. */
+export const attributesMax = 1_024;
+
+/** Longest text of a refusal: an answer must stay small whatever was sent. */
+export const refusalCharsMax = 1_000;
+/** Problems named in a partial success; the count is always whole. */
+export const problemsNamedMax = 5;
+
+/**
+ * Request bytes held at once by both transports, compressed and decompressed: four messages of the
+ * largest size. Above it senders are asked to come again, before memory is spent on them.
+ */
+export const inFlightBytesMax = (messageBytesMax: number): number => 4 * messageBytesMax;
+/** How long a sender is asked to wait: one publish of our agent, long enough for a log to drain a bit. */
+export const retrySeconds = 5;
+
+/** A host or a Collector holds one or two connections; a fleet of 8,000 fits. More are dropped and counted. */
+export const connectionsMax = 16_384;
+/** Requests on one HTTP/2 connection at a time. */
+export const streamsPerConnectionMax = 128;
+/** Time for the headers and for the whole request; a sender slower than 1 MiB/s with a full message is cut. */
+export const headersMillisMax = 10_000;
+export const requestMillisMax = 60_000;
+/** Longer than the 90 s for which Go clients keep an idle connection, so that it is they who close. */
+export const idleMillisMax = 120_000;
+/** Body bytes read and thrown away behind an early refusal, so that the sender gets to read the answer. */
+export const drainBytesMax = 16 * 1024 * 1024;
+export const drainMillisMax = 5_000;
+/** How long stop() waits for requests in flight. */
+export const stopMillisMax = 10_000;
