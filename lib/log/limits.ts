@@ -9,8 +9,11 @@ export const headersBytesMax = 64 * 1024;
 /** What a stage writes beside its position (the last `to` per shard: 128 shards * 20 B fit). */
 export const metadataBytesMax = 4 * 1024;
 
-/** Kafka's own rule for topic names, so that a name that works here works there. */
-export const topicNamePattern = /^[A-Za-z0-9._-]{1,249}$/;
+/**
+ * A name that works here works on Kafka (letters, digits, '.', '_', '-', at most 249). Shorter here,
+ * since it becomes a file's name with endings; without a '.' in front, which marks drafts.
+ */
+export const topicNamePattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/;
 /** Each partition is a table; the fleet-wide plan needs 128 (100,000 hosts), and those run on Kafka. */
 export const partitionsMax = 1024;
 
@@ -39,6 +42,11 @@ export const checkpointBytes = 16 * 1024 * 1024;
 /** Beyond this size of the write-ahead file, readers are waited for so that it starts again from its head. */
 export const walBytesMax = 128 * 1024 * 1024;
 
+/** How long a checkpoint waits for readers before it leaves the rest to the next one. */
+export const checkpointWaitMillis = 100;
+/** When nothing was appended for so long, what was written is moved; also the pause after an error. */
+export const housekeepingRestMillis = 1_000;
+
 /** One step of deleting trimmed records; 8 MB take about 5 ms, and appends go between the steps. */
 export const trimStepBytes = 8 * 1024 * 1024;
 export const trimStepRecords = 2000;
@@ -52,7 +60,10 @@ export const pollMillis = 250;
 /** The same where the kernel gives no file notifications (its inotify instances are used up). */
 export const pollWithoutWatchMillis = 20;
 
-/** A member that has not been heard of for this long loses its share. */
+/**
+ * A member that has not been heard of for this long loses its share: five heartbeats, so that a host
+ * that swaps or compiles does not lose it. A process that is dead loses it at once.
+ */
 export const leaseMillis = 5_000;
 export const heartbeatMillis = 1_000;
 
@@ -62,3 +73,8 @@ export const heartbeatMillis = 1_000;
  * until that day, and lake.md's rule for samples with impossible times would rewrite them all.
  */
 export const clockHoldMillis = 60 * 60 * 1000;
+
+/** positions.db and members.db: 1 MiB of 4 KiB pages, so two fsyncs for a checkpoint every few minutes of heartbeats. */
+export const groupCheckpointPages = 256;
+/** A half-made file of a process that died is taken away after so long. */
+export const draftAgeMillisMax = 60 * 60 * 1000;

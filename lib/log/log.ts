@@ -6,13 +6,20 @@
 export interface LogRecord {
   /** Position in the partition; starts at 0, grows by one a message. Safe integers only. */
   readonly offset: number;
-  /** Log append time, milliseconds since the Unix epoch; given by the log, never by the sender. */
+  /**
+   * Log append time, milliseconds since the Unix epoch; given by the log, never by the sender. Does not
+   * go back within a partition while the host's clock is set back by less than an hour; a larger step
+   * back is followed (and Kafka follows each), so nobody may lean on order here: offsets have it.
+   */
   readonly appendTimeMillis: number;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
+  /** Kafka's leader epoch of the append; absent where a log has no leaders (embedded). */
+  readonly leaderEpoch?: number;
 }
 
+/** Read when append() is called: its bytes may be used for something else right afterwards. */
 export interface LogMessage {
   readonly value: Uint8Array;
   readonly key?: Uint8Array | null;
@@ -55,6 +62,7 @@ export interface ReadOptions {
   readonly bytesMax: number;
   /** How long to wait for a first record, milliseconds; 0 answers at once. */
   readonly waitMillis: number;
+  /** Ends the wait, as if its time were over: the read answers what is there, mostly no records. */
   readonly signal?: AbortSignal;
 }
 

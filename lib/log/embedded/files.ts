@@ -3,12 +3,14 @@
 //   wake/<topic>        written over after a commit      members.db     who holds which share
 // Files are made complete under another name and then linked to their own, so that nobody ever opens
 // half of one and two processes that make the same file end with one.
+import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { PipelineError } from '../../errors.ts';
 import { refuseNetworkFileSystem } from '../../filesystem.ts';
-import { diskReserveBytes, topicNamePattern } from '../limits.ts';
-import { memberTables, positionTables } from './groups.ts';
+import { diskReserveBytes, draftAgeMillisMax, topicNamePattern } from '../limits.ts';
+import { memberTables } from './members.ts';
+import { positionTables } from './positions.ts';
 import { createDatabase, FsyncFailed } from './sqlite.ts';
 import { TopicFile } from './topic-file.ts';
 
@@ -24,8 +26,9 @@ export class LogFiles {
     fileErrors(this.directory, () => {
       mkdirSync(path.join(this.directory, 'topics'), { recursive: true });
       refuseNetworkFileSystem(this.directory, 'an embedded log');
-      this.#makeOnce(this.positions, (file) => createDatabase(file, positionTables));
-      this.#makeOnce(this.members, (file) => createDatabase(file, memberTables));
+      for (const folder of [this.directory, path.join(this.directory, 'topics')]) sweepDrafts(folder);
+      this.#makeOnce(this.positions, (file) => createDatabase(file, positionTables, 4096));
+      this.#makeOnce(this.members, (file) => createDatabase(file, memberTables, 4096));
       syncDirectory(path.dirname(this.directory));
     });
   }
@@ -39,7 +42,8 @@ export class LogFiles {
   }
 
   topic(name: string): string {
-    if (!topicNamePattern.test(name)) throw new PipelineError('usage', `topic name ${JSON.stringify(name)}: 1-249 letters, digits, '.', '_', '-' are allowed`);
+    if (!topicNamePattern.test(name))
+      throw new PipelineError('usage', `topic name ${JSON.stringify(name)}: 1-200 letters, digits, '.', '_', '-' are allowed, no '.' in front`);
     return path.join(this.directory, 'topics', `${name}.db`);
   }
 
@@ -77,7 +81,7 @@ export class LogFiles {
   #makeOnce(file: string, make: (file: string) => void): void {
     if (this.inode(file) !== null) return;
     const folder = path.dirname(file);
-    const draft = path.join(folder, `.${path.basename(file)}.${process.pid}.${Math.random().toString(36).slice(2)}`);
+    const draft = path.join(folder, `.${path.basename(file)}.${randomUUID()}`);
     try {
       make(draft);
       linkSync(draft, file);
@@ -87,6 +91,15 @@ export class LogFiles {
     } finally {
       for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(draft + suffix, { force: true });
     }
+  }
+}
+
+/** Drafts of processes that died while they made a file, which takes milliseconds. */
+function sweepDrafts(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const file = path.join(folder, name);
+    const found = name.startsWith('.') ? statSync(file, { throwIfNoEntry: false }) : undefined;
+    if (found?.isFile() && Date.now() - found.mtimeMs > draftAgeMillisMax) rmSync(file, { force: true });
   }
 }
 

@@ -1,28 +1,30 @@
 // What keeps the files small, in steps that appends and reads can go between: checkpoints, deleting
-// trimmed records, giving free pages back.
-import { checkpointBytes, freeBytesKept, vacuumStepPages, walBytesMax } from '../limits.ts';
+// trimmed records, giving free pages back. Nobody waits for it; `guard` takes what goes wrong.
+import { checkpointBytes, freeBytesKept, housekeepingRestMillis, vacuumStepPages, walBytesMax } from '../limits.ts';
 import type { LogFiles } from './files.ts';
 import type { TopicFile } from './topic-file.ts';
 import type { Topics } from './topics.ts';
 
-/** After an error (disk full, busy) or when nothing was appended for so long. */
-const restMillis = 1_000;
+export interface HousekeepingOptions {
+  readonly topics: Topics;
+  readonly files: LogFiles;
+  readonly bytesMax: number;
+  /** Asks for a call of step() soon. */
+  readonly schedule: () => void;
+  readonly guard: (work: () => void) => void;
+}
 
 export class Housekeeping {
-  readonly #topics: Topics;
-  readonly #files: LogFiles;
-  readonly #freeBytesKept: number;
-  readonly #schedule: () => void;
+  readonly #options: HousekeepingOptions;
   readonly #toSweep = new Set<string>();
-  /** Bytes written by this process since the last checkpoint. */
+  /** Topics whose step failed (disk full, busy): tried again after a rest. */
+  readonly #failed = new Set<string>();
+  /** Bytes written by this process since its last checkpoint of the topic. */
   readonly #unmoved = new Map<string, number>();
   #rest: NodeJS.Timeout | null = null;
 
-  constructor(topics: Topics, files: LogFiles, bytesMax: number, schedule: () => void) {
-    this.#topics = topics;
-    this.#files = files;
-    this.#freeBytesKept = Math.min(freeBytesKept, bytesMax / 8);
-    this.#schedule = schedule;
+  constructor(options: HousekeepingOptions) {
+    this.#options = options;
   }
 
   get waiting(): boolean {
@@ -32,30 +34,28 @@ export class Housekeeping {
   /** Records of the topic were trimmed, here or by a process that did not live to delete them. */
   sweep(topic: string): void {
     this.#toSweep.add(topic);
-    this.#schedule();
+    this.#options.schedule();
   }
 
   written(topic: TopicFile, bytes: number): void {
     const unmoved = (this.#unmoved.get(topic.name) ?? 0) + bytes;
     this.#unmoved.set(topic.name, unmoved);
-    if (unmoved >= checkpointBytes) this.#checkpoint(topic);
-    else this.#later();
+    if (unmoved >= checkpointBytes) this.#options.guard(() => this.#checkpoint(topic));
+    else this.#workAfterRest();
   }
 
-  /** One step; throws what SQLite says. */
   step(): void {
     const [name] = this.#toSweep;
     if (name === undefined) return;
-    // Out of the set first: an error must not repeat without rest.
     this.#toSweep.delete(name);
-    try {
-      const topic = this.#topics.get(name);
+    this.#failed.add(name);
+    this.#options.guard(() => {
+      const topic = this.#options.topics.get(name);
       if (topic.sweep() || this.#shrink(topic)) this.sweep(name);
       else this.#checkpoint(topic);
-    } catch (error) {
-      this.#later(() => this.sweep(name));
-      throw error;
-    }
+      this.#failed.delete(name);
+    });
+    if (this.#failed.has(name)) this.#workAfterRest();
   }
 
   close(): void {
@@ -63,25 +63,25 @@ export class Housekeeping {
     this.#toSweep.clear();
   }
 
+  /** False when there is nothing to give back, or when it does not get less. */
   #shrink(topic: TopicFile): boolean {
     const before = topic.freeBytes();
-    if (before <= this.#freeBytesKept) return false;
+    if (before <= Math.min(freeBytesKept, this.#options.bytesMax / 8)) return false;
     topic.shrink(vacuumStepPages);
     return topic.freeBytes() < before;
   }
 
   #checkpoint(topic: TopicFile): void {
     this.#unmoved.delete(topic.name);
-    topic.checkpoint(this.#files.walBytes(topic.file) > walBytesMax);
+    topic.checkpoint(this.#options.files.walBytes(topic.file) > walBytesMax);
   }
 
-  #later(work?: () => void): void {
-    if (work === undefined && this.#rest !== null) return;
-    if (this.#rest !== null) clearTimeout(this.#rest);
-    this.#rest = setTimeout(() => {
+  #workAfterRest(): void {
+    this.#rest ??= setTimeout(() => {
       this.#rest = null;
-      work?.();
-      for (const name of [...this.#unmoved.keys()]) this.#checkpoint(this.#topics.get(name));
-    }, restMillis);
+      for (const name of this.#failed) this.sweep(name);
+      this.#failed.clear();
+      for (const name of this.#unmoved.keys()) this.#options.guard(() => this.#checkpoint(this.#options.topics.get(name)));
+    }, housekeepingRestMillis);
   }
 }

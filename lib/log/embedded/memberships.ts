@@ -1,11 +1,11 @@
 // The shares that members of this process hold, renewed by heartbeats.
 import { heartbeatMillis } from '../limits.ts';
-import { type Member, Members } from './groups.ts';
+import { type Member, Members } from './members.ts';
 import type { Share } from './protocol.ts';
 import type { Topics } from './topics.ts';
 
 /** Name of the wake file that says: somebody joined, left or gave something back. */
-export const membersWake = 'members';
+export const membersWake = '.members';
 
 export interface MembershipHooks {
   share(share: Share): void;
@@ -33,9 +33,10 @@ export class Memberships {
 
   join(group: string, topic: string): Share {
     const member = Members.newMember(group, topic);
-    const held: Held = { member, share: { member: member.member, partitions: [], generation: 0, untilMillis: 0 } };
+    const held: Held = { member, share: { member: member.name, partitions: [], generation: 0, untilMillis: 0 } };
     this.#beat(held);
-    this.#held.set(member.member, held);
+    this.#held.set(member.name, held);
+    this.#hooks.changed();
     this.#timer ??= setInterval(() => this.beat(), heartbeatMillis);
     return held.share;
   }
@@ -69,11 +70,13 @@ export class Memberships {
     this.#members.close();
   }
 
+  /** A share that was lost and taken back (a process that slept) is another generation too. */
   #beat(held: Held): void {
-    const partitions = this.#topics.get(held.member.topic).partitions();
-    const { changed, ...share } = this.#members.heartbeat(held.member, partitions);
-    const moved = share.partitions.join() !== held.share.partitions.join();
-    held.share = { ...share, generation: held.share.generation + (moved ? 1 : 0) };
-    if (changed) this.#hooks.changed();
+    const { member, share } = held;
+    const beat = this.#members.heartbeat(member, this.#topics.get(member.topic).partitions());
+    const known = share.partitions.join();
+    const moved = beat.before.join() !== known || beat.partitions.join() !== known;
+    held.share = { member: member.name, partitions: beat.partitions, generation: share.generation + (moved ? 1 : 0), untilMillis: beat.untilMillis };
+    if (beat.freed) this.#hooks.changed();
   }
 }

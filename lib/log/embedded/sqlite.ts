@@ -9,7 +9,7 @@ const applicationId = 0x464c4b45;
 const formatVersion = 1;
 
 /** SQLite's primary codes (the low byte of an extended one). */
-const code = { busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, protocol: 15, notadb: 26 } as const;
+const code = { busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, protocol: 15, constraint: 19, notadb: 26 } as const;
 const ioerrFsync = 1034;
 const ioerrDirFsync = 1290;
 const ioerrShmSize = 4874;
@@ -18,12 +18,11 @@ const ioerrShmSize = 4874;
 export class FsyncFailed extends Error {}
 
 /** Creates the tables of a file that does not exist yet. Page size and vacuum mode can only be said here. */
-export function createDatabase(file: string, tables: string): void {
+export function createDatabase(file: string, tables: string, pageBytes: number): void {
   guarded(file, () => {
     const db = new DatabaseSync(file, { timeout: busyMillisMax });
     try {
-      // 16 KiB pages: an append of 500 KB writes 31 pages instead of 123.
-      db.exec('PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL');
+      db.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL`);
       const { journal_mode: mode } = db.prepare('PRAGMA journal_mode = WAL').get() as { journal_mode: string };
       if (mode !== 'wal')
         throw new PipelineError(
@@ -37,8 +36,14 @@ export function createDatabase(file: string, tables: string): void {
   });
 }
 
-/** `durable`: every commit is on disk (FULL). Without it a power loss may take the last commits, never the file's sense. */
-export function openDatabase(file: string, options: { durable: boolean }): DatabaseSync {
+export interface OpenOptions {
+  /** Every commit is on disk (FULL). Without it a power loss may take the last commits, never the file's sense. */
+  readonly durable: boolean;
+  /** Pages in the write-ahead file after which a commit moves them; 0 where the caller does that itself. */
+  readonly checkpointPages: number;
+}
+
+export function openDatabase(file: string, options: OpenOptions): DatabaseSync {
   return guarded(file, () => {
     const db = new DatabaseSync(file, { timeout: busyMillisMax, enableForeignKeyConstraints: false });
     try {
@@ -52,8 +57,9 @@ export function openDatabase(file: string, options: { durable: boolean }): Datab
           `${file}: written by a newer Flamelake (format ${found.version}, this one reads ${formatVersion}); run that version`,
         );
       }
-      // Checkpoints are ours (after the answers are out); the write-ahead file is cut when it starts anew.
-      db.exec(`PRAGMA synchronous = ${options.durable ? 'FULL' : 'NORMAL'}; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0`);
+      const synchronous = options.durable ? 'FULL' : 'NORMAL';
+      // The write-ahead file is cut when it starts anew.
+      db.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = ${options.checkpointPages}; PRAGMA journal_size_limit = 0`);
       return db;
     } catch (error) {
       db.close();
@@ -117,6 +123,8 @@ function pipelineError(file: string, error: unknown): unknown {
       return make('log_unavailable', `the disk answers with an error (${text}, SQLite ${errcode})`);
     case code.corrupt:
     case code.notadb:
+    // An offset that is taken: the counters and the records do not belong together.
+    case code.constraint:
       return corrupt(file, text, error);
     default:
       return error;

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { PipelineError } from '../../errors.ts';
-import { clockHoldMillis, readRecordsMax, trimStepBytes, trimStepRecords } from '../limits.ts';
+import { busyMillisMax, checkpointWaitMillis, clockHoldMillis, readRecordsMax, trimStepBytes, trimStepRecords } from '../limits.ts';
 import type { LogRecord, PartitionRange, ReadResult, TopicInfo } from '../log.ts';
 import { corrupt, createDatabase, guarded, openDatabase, snapshot, transaction } from './sqlite.ts';
 
@@ -72,12 +72,13 @@ export class TopicFile {
   }
 
   static create(name: string, file: string): void {
-    createDatabase(file, tables(name));
+    // 16 KiB pages: an append of 500 KB writes 31 pages instead of 123.
+    createDatabase(file, tables(name), 16_384);
   }
 
   static open(name: string, file: string): TopicFile {
     return guarded(file, () => {
-      const db = openDatabase(file, { durable: true });
+      const db = openDatabase(file, { durable: true, checkpointPages: 0 });
       try {
         return new TopicFile(name, file, db);
       } catch (error) {
@@ -183,9 +184,12 @@ export class TopicFile {
     guarded(this.file, () => this.#db.exec(`PRAGMA incremental_vacuum(${pages})`));
   }
 
-  /** Moves what is in the write-ahead file to its place. `restart` waits for readers so that the file starts anew. */
-  checkpoint(restart: boolean): void {
-    guarded(this.file, () => this.#db.exec(`PRAGMA wal_checkpoint(${restart ? 'TRUNCATE' : 'PASSIVE'})`));
+  /** Moves what is in the write-ahead file to its place. `empty`: waits a little for readers, so that the file can be cut to nothing. */
+  checkpoint(empty: boolean): void {
+    const pragma = empty
+      ? `PRAGMA busy_timeout = ${checkpointWaitMillis}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = ${busyMillisMax}`
+      : 'PRAGMA wal_checkpoint(PASSIVE)';
+    guarded(this.file, () => this.#db.exec(pragma));
   }
 
   close(): void {

@@ -6,9 +6,10 @@ import { isPipelineError } from '../../errors.ts';
 import { pollWithoutWatchMillis } from '../limits.ts';
 import { Appender } from './appender.ts';
 import { LogFiles } from './files.ts';
-import { Members, Positions } from './groups.ts';
 import { Housekeeping } from './housekeeping.ts';
+import { Members } from './members.ts';
 import { Memberships, membersWake } from './memberships.ts';
+import { Positions } from './positions.ts';
 import { type Reply, type Request, toWire, type WorkerData } from './protocol.ts';
 import { Readers } from './readers.ts';
 import { FsyncFailed } from './sqlite.ts';
@@ -51,14 +52,14 @@ const readers = new Readers(topics, {
     ),
   fail,
 });
-const housekeeping = new Housekeeping(topics, files, bytesMax, schedule);
+const housekeeping = new Housekeeping({ topics, files, bytesMax, schedule, guard: inBackground });
 const appender = new Appender(topics, files, bytesMax, {
   answer: (id, place) => send({ id, result: place }),
   fail,
   written(topic, bytes) {
     wakeFiles?.wake(topic.name);
     readers.look(topic.name);
-    inBackground(() => housekeeping.written(topic, bytes));
+    housekeeping.written(topic, bytes);
   },
 });
 let wakeFiles: WakeFiles | null = null;
@@ -96,18 +97,17 @@ function turn(): void {
   scheduled = false;
   if (dead) return;
   appender.writeGroup();
-  inBackground(() => housekeeping.step());
-  if (appender.waiting > 0 || housekeeping.waiting) schedule();
+  housekeeping.step();
+  if (appender.waiting > 0) schedule();
   else if (closing !== null) finish(closing);
+  else if (housekeeping.waiting) schedule();
 }
 
 let closing: number | null = null;
 function finish(id: number): void {
   housekeeping.close();
-  memberships?.close();
-  topics.close();
-  positions?.close();
-  wakeFiles?.close();
+  // What was acknowledged is on disk already, whatever these say.
+  for (const part of [memberships, topics, positions, wakeFiles]) inBackground(() => part?.close());
   send({ id, result: null });
   port.close();
 }
