@@ -20,13 +20,13 @@ import { WakeFiles } from './wake.ts';
 const port = parentPort!;
 const { directory, bytesMax } = workerData as WorkerData;
 
+/** Closed, or the disk can't be trusted: nothing is answered any more. */
 let dead = false;
 const send = (reply: Reply, transfer: ArrayBuffer[] = []) => {
   if (!dead) port.postMessage(reply, transfer);
 };
 const fail = (id: number, error: unknown) => (error instanceof FsyncFailed ? die(error) : send({ id, error: toWire(error) }));
 
-/** Nothing is answered from here on. */
 function die(error: FsyncFailed): void {
   send({ fatal: error.message });
   dead = true;
@@ -109,6 +109,7 @@ function finish(id: number): void {
   // What was acknowledged is on disk already, whatever these say.
   for (const part of [memberships, topics, positions, wakeFiles]) inBackground(() => part?.close());
   send({ id, result: null });
+  dead = true;
   port.close();
 }
 
