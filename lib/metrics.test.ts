@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'vitest';
+import { createMetricRegistry } from './metrics.ts';
+import { prometheusName, prometheusText } from './prometheus.ts';
+
+describe('the registry', () => {
+  test('adds up by attributes, whatever their order', async () => {
+    const { meter, collect } = createMetricRegistry();
+    const lost = meter.createCounter('flamelake.agent.lost', { unit: '{sample}' });
+    lost.add(2, { reason: 'ring_full', cpu: 1 });
+    lost.add(3, { cpu: 1, reason: 'ring_full' });
+    lost.add(1, { reason: 'map_full' });
+    lost.add(-5, { reason: 'map_full' });
+    lost.add(Number.NaN, { reason: 'map_full' });
+    expect(await collect()).toEqual([
+      {
+        name: 'flamelake.agent.lost',
+        kind: 'counter',
+        unit: '{sample}',
+        description: '',
+        points: [
+          { labels: { cpu: 1, reason: 'ring_full' }, value: 5 },
+          { labels: { reason: 'map_full' }, value: 1 },
+        ],
+      },
+    ]);
+  });
+
+  test('is bounded: label sets above 2000 are one series marked as overflow', async () => {
+    const { meter, collect } = createMetricRegistry();
+    const counter = meter.createCounter('c');
+    for (let i = 0; i < 5000; i++) counter.add(1, { i });
+    const [metric] = await collect();
+    expect(metric!.points).toHaveLength(2000);
+    expect(metric!.points.at(-1)).toEqual({ labels: { 'otel.metric.overflow': true }, value: 3001 });
+  });
+
+  test('asks observers at each collection and forgets what they no longer name', async () => {
+    const { meter, collect } = createMetricRegistry();
+    const depth = new Map([['a', 1]]);
+    meter.createObservableGauge('depth').addCallback(async (result) => {
+      for (const [queue, value] of depth) result.observe(value, { queue });
+    });
+    const low = meter.createObservableGauge('low');
+    const high = meter.createObservableUpDownCounter('high');
+    meter.addBatchObservableCallback(
+      (result) => {
+        result.observe(low, 1);
+        result.observe(high, 9);
+      },
+      [low, high],
+    );
+    expect((await collect()).map((metric) => [metric.name, metric.points])).toEqual([
+      ['depth', [{ labels: { queue: 'a' }, value: 1 }]],
+      ['low', [{ labels: {}, value: 1 }]],
+      ['high', [{ labels: {}, value: 9 }]],
+    ]);
+    depth.delete('a');
+    depth.set('b', 2);
+    expect((await collect())[0]!.points).toEqual([{ labels: { queue: 'b' }, value: 2 }]);
+  });
+
+  test('an observer that throws costs its own value only', async () => {
+    const errors: unknown[] = [];
+    const { meter, collect } = createMetricRegistry((error) => errors.push(error));
+    meter.createObservableGauge('bad').addCallback(() => {
+      throw new Error('no');
+    });
+    meter.createObservableGauge('good').addCallback((result) => result.observe(1));
+    expect((await collect()).map((metric) => metric.name)).toEqual(['good']);
+    expect(errors).toHaveLength(1);
+  });
+
+  test('one name is one kind', () => {
+    const { meter } = createMetricRegistry();
+    meter.createCounter('x');
+    expect(() => meter.createGauge('x')).toThrow('metric x is a counter');
+  });
+});
+
+describe('Prometheus text', () => {
+  test('names carry unit and _total once', () => {
+    expect(prometheusName({ name: 'flamelake.log.size', unit: 'By', kind: 'gauge' })).toBe('flamelake_log_size_bytes');
+    expect(prometheusName({ name: 'process.cpu.time', unit: 's', kind: 'counter' })).toBe('process_cpu_time_seconds_total');
+    expect(prometheusName({ name: 'a.bytes', unit: 'By', kind: 'counter' })).toBe('a_bytes_total');
+    expect(prometheusName({ name: 'lost', unit: '{sample}', kind: 'counter' })).toBe('lost_total');
+    expect(prometheusName({ name: '9 lives', unit: '1', kind: 'gauge' })).toBe('_9_lives');
+  });
+
+  test('groups of one metric stand together, text is escaped, histograms add up', async () => {
+    const one = createMetricRegistry();
+    one.meter.createCounter('lost', { description: 'a\nb\\' }).add(1, { reason: 'say "no"\\\n' });
+    const two = createMetricRegistry();
+    two.meter.createHistogram('took', { unit: 's', advice: { explicitBucketBoundaries: [0.1, 1] } }).record(0.1);
+    two.meter.createHistogram('took', { unit: 's' }).record(7);
+    two.meter.createCounter('lost').add(2);
+    const text = prometheusText([
+      { labels: { stage: 'agent' }, metrics: await one.collect() },
+      { labels: { stage: 'receiver' }, metrics: await two.collect() },
+    ]);
+    expect(text).toBe(
+      [
+        '# HELP lost_total a\\nb\\\\',
+        '# TYPE lost_total counter',
+        'lost_total{stage="agent",reason="say \\"no\\"\\\\\\n"} 1',
+        'lost_total{stage="receiver"} 2',
+        '# TYPE took_seconds histogram',
+        'took_seconds_bucket{stage="receiver",le="0.1"} 1',
+        'took_seconds_bucket{stage="receiver",le="1"} 1',
+        'took_seconds_bucket{stage="receiver",le="+Inf"} 2',
+        'took_seconds_sum{stage="receiver"} 7.1',
+        'took_seconds_count{stage="receiver"} 2',
+        '',
+      ].join('\n'),
+    );
+  });
+});
