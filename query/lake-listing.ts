@@ -1,0 +1,150 @@
+// Reads the lake's names in the order that makes a snapshot true (snapshot.ts says why): hot samples,
+// hot stacks, heads, lake samples, lake stacks. Samples are listed before stacks because stacks are put
+// before samples: a sample that is seen then has its stack in the later listing.
+import { isPipelineError, PipelineError } from '../lib/errors.ts';
+import type { Store, StoreEntry } from '../lib/store/store.ts';
+import { hotPrefix, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix, settingsKey } from '../schemas/lake/paths.ts';
+import { type CommitRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
+import { type LakeSettings, lakeSettingsVersion } from '../schemas/lake/settings.ts';
+import { limits } from './limits.ts';
+import { emptyPlan, type HeadFile, inRange, planSnapshot, type ShardHead, type SnapshotPlan, type TimeRange } from './snapshot.ts';
+
+/** Null where no lake has been made yet. */
+export async function readSettings(store: Store): Promise<LakeSettings | null> {
+  const bytes = await store.get(settingsKey);
+  if (bytes === null) return null;
+  const settings = parseSettings(bytes);
+  if (settings.version > lakeSettingsVersion) {
+    throw new PipelineError('lake_version', `${settingsKey} has version ${settings.version}, this flamelake knows ${lakeSettingsVersion}; use a newer one`);
+  }
+  return settings;
+}
+
+function parseSettings(bytes: Uint8Array): LakeSettings {
+  let value: Partial<LakeSettings> | null = null;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes)) as Partial<LakeSettings>;
+  } catch {
+    // answered below with the same words as a wrong shape
+  }
+  const whole = value !== null && typeof value === 'object' && Number.isSafeInteger(value.version) && Number.isSafeInteger(value.shards);
+  if (!whole || value!.shards! < 1) {
+    throw new PipelineError('lake_version', `${settingsKey} holds no lake settings; restore it from a backup (it is written once and never changes)`);
+  }
+  return value as LakeSettings;
+}
+
+export async function readSnapshot(store: Store, range: TimeRange): Promise<SnapshotPlan> {
+  const settings = await readSettings(store);
+  if (settings === null) return emptyPlan(range);
+  const shards = Array.from({ length: settings.shards }, (_, shard) => shard);
+
+  const hot = [];
+  for (const table of lakeTables) {
+    for (const shard of shards) hot.push(...named(await listAll(store, hotPrefix(table, shard)), parseHotFileKey));
+  }
+  const records = (await Promise.all(shards.map((shard) => readHead(store, shard)))).filter((record) => record !== null);
+  const lake = [];
+  for (const table of lakeTables) {
+    for (const prefix of datePrefixes(`lake/${table}/`, range)) lake.push(...named(await listAll(store, prefix), parseLakeFileKey));
+  }
+  const listed = new Set(lake.map((file) => file.key));
+  const heads = await Promise.all(records.map((record) => placeHead(store, record, listed, range)));
+  return bounded(planSnapshot({ hot, heads, lake }, range));
+}
+
+/** Newest record of a shard, or null where it has none. */
+export async function readHead(store: Store, shard: number): Promise<CommitRecord | null> {
+  const [entry] = await store.list(recordPrefix(shard), { limit: 1 });
+  if (!entry) return null;
+  if (!parseRecordKey(entry.key)) {
+    throw new PipelineError('lake_version', `${entry.key} is no record name; move it away (flamelake lake check names all strays)`);
+  }
+  const bytes = await store.get(entry.key);
+  if (bytes === null) throw new PipelineError('store_missing', `${entry.key} was listed and is not there; a record is never deleted, restore it from a backup`);
+  return parseRecord(bytes, entry.key);
+}
+
+async function placeHead(store: Store, record: CommitRecord, listed: ReadonlySet<string>, range: TimeRange): Promise<ShardHead> {
+  const files: HeadFile[] = [];
+  for (const file of record.files) {
+    const name = parseLakeFileKey(file.key);
+    if (!name || !inRange(name, range)) continue;
+    files.push({ ...name, key: file.key, staging: file.staging, place: await placeOf(store, file, listed) });
+  }
+  const carry = { samples: record.carry?.samples ?? [], stacks: record.carry?.stacks ?? [] };
+  return { shard: record.shard, seq: record.seq, position: record.position, files, carry };
+}
+
+/** Staged bytes go away only after the public file is there; so whoever finds neither, in this order, looks at what retention took. */
+async function placeOf(store: Store, file: RecordFile, listed: ReadonlySet<string>): Promise<HeadFile['place']> {
+  if (listed.has(file.key)) return 'public';
+  if ((await store.head(file.staging)) !== null) return 'staging';
+  return (await store.head(file.key)) === null ? 'gone' : 'public';
+}
+
+const dayMillis = 86_400_000;
+/** A range of more days than this is listed in one go. */
+const dayPrefixesMax = 40;
+
+export function datePrefixes(tablePrefix: string, range: TimeRange): string[] {
+  if (range.fromMillis === null || range.toMillis === null) return [tablePrefix];
+  const first = Math.floor(range.fromMillis / dayMillis);
+  const last = Math.floor((range.toMillis - 1) / dayMillis);
+  if (last - first >= dayPrefixesMax) return [tablePrefix];
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => {
+    const date = new Date((first + index) * dayMillis).toISOString().slice(0, 10);
+    return `${tablePrefix}date=${date}/`;
+  });
+}
+
+const pageKeys = 1000;
+
+export async function listAll(store: Store, prefix: string): Promise<StoreEntry[]> {
+  const entries: StoreEntry[] = [];
+  for (;;) {
+    const after = entries.at(-1)?.key;
+    const page = await store.list(prefix, { limit: pageKeys, ...(after === undefined ? {} : { after }) });
+    entries.push(...page);
+    if (page.length < pageKeys) return entries;
+  }
+}
+
+function named<Name>(entries: readonly StoreEntry[], parse: (key: string) => Name | null): (Name & { key: string })[] {
+  const known = [];
+  for (const { key } of entries) {
+    const name = parse(key);
+    if (name !== null) known.push({ ...name, key });
+  }
+  return known;
+}
+
+function bounded(plan: SnapshotPlan): SnapshotPlan {
+  for (const table of lakeTables) {
+    const { published, staged, carry, hot } = plan[table];
+    const files = published.length + staged.length + carry.length + hot.length;
+    if (files > limits.filesMax) {
+      throw new PipelineError(
+        'query_failed',
+        `the time range covers ${files} ${table} files, at most ${limits.filesMax} are opened at once; narrow it with from and to`,
+      );
+    }
+  }
+  return plan;
+}
+
+/** Whether an error means that an object went away after it was listed: then a fresh snapshot answers. */
+export function isVanished(error: unknown): boolean {
+  if (isPipelineError(error, 'store_missing')) return true;
+  const message = error instanceof Error ? error.message : '';
+  // Where a name is gone DuckDB looks for a directory of that name, which it may not.
+  return /No such file or directory|No files found that match|(Could not|Cannot) open file|Cannot access file ".*\/\*\*\/\*\.parquet"/i.test(message);
+}
+
+/** What is said when a fresh snapshot did not help. */
+export function vanishedError(error: unknown): PipelineError {
+  const message = error instanceof Error ? error.message : String(error);
+  const file = /"([^"]+?)(?:\/\*\*\/\*\.parquet)?"/.exec(message)?.[1];
+  const found = file === undefined ? message : `${file} was listed and cannot be opened`;
+  return new PipelineError('store_missing', `${found}; flamelake lake check says what the lake lacks`, { cause: error });
+}

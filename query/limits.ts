@@ -1,0 +1,62 @@
+// Every bound of the query stage, with its reason. A user who meets one is told so, with what to do.
+import { availableParallelism } from 'node:os';
+
+const MiB = 1024 * 1024;
+
+export const limits = {
+  // one query
+  /** DuckDB's memory for one query; what does not fit goes to its temporary directory. Four at once stay under 2.5 GB. */
+  memoryBytesMax: 512 * MiB,
+  /** Spill of one query. A sort of 100 M rows needs about 3 GB. */
+  spillBytesMax: 4096 * MiB,
+  /** A query must not take the host from the programs it profiles. */
+  threads: Math.max(1, Math.min(4, availableParallelism())),
+  /** Plans with more files than this take seconds before they read a row; a year of one host is about 35,000. */
+  filesMax: 50_000,
+  /** How often a query starts anew because a file was deleted (retention, hot objects) between listing and reading. */
+  snapshotAttempts: 4,
+  /** Characters of a user's SQL; the longest sane query has a few thousand. */
+  sqlCharsMax: 100_000,
+  /** Rows of an answer that is not asked for more; an answer lives in memory as JSON. */
+  rowsDefault: 10_000,
+  rowsMax: 1_000_000,
+  /** A user's SQL may work for a minute, the page's own questions for half of it. */
+  sqlMillisMax: 60_000,
+  viewMillisMax: 30_000,
+  /** Longest text a filter value may have: container paths and command names are shorter. */
+  filterCharsMax: 1024,
+
+  // flame graphs and tables
+  /** Distinct stacks that become columns in memory: 200,000 x 30 frames x 4 bytes = 24 MB. The heaviest are kept, the rest is one named node. */
+  stacksMax: 200_000,
+  /** Frames of all those stacks together; each may become a node, and a Map holds 16.7 M entries. */
+  framesMax: 12_000_000,
+  /** Nodes of a flame graph that is sent or rendered; the smallest are folded into a named node. */
+  nodesDefault: 50_000,
+  nodesMax: 500_000,
+  topDefault: 100,
+  topMax: 10_000,
+  /** Values offered in one selector. */
+  labelsMax: 500,
+
+  // HTTP
+  /** Questions worked on at once, and waiting: more are answered 503 with Retry-After. */
+  concurrentMax: 4,
+  waitingMax: 32,
+  bodyBytesMax: 256 * 1024,
+  urlCharsMax: 16 * 1024,
+  responseBytesMax: 64 * MiB,
+  connectionsMax: 256,
+  /** A client that sends its headers and body slower than this is let go. */
+  requestMillisMax: 15_000,
+
+  // lake check and lake stats
+  /** Bytes read at once while a file's hash is taken. */
+  hashChunkBytes: 8 * MiB,
+  /** Findings kept in full for one kind; the rest is counted. */
+  findingsPerKindMax: 100,
+  /** Files per statement when Parquet footers are read. */
+  footerBatch: 500,
+  /** Files smaller than this count as small: opening them costs more than reading them. */
+  smallFileBytes: MiB,
+} as const;
