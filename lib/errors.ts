@@ -16,6 +16,7 @@ export const errorCodes = [
   'message_too_large',
   'message_version',
   'encoding_unsupported',
+  'overloaded',
   'endpoint_unavailable',
   'endpoint_refused',
   // lib/log
