@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Filter } from './filter.ts';
 import type { FlameGraph } from './flamegraph.ts';
 import { openQuery, type Query } from './query.ts';
-import { FixtureLake, type Row, sampleRow, stackId, stackRow } from './testing/fixture-lake.ts';
+import { FixtureLake, type Row, sampleRow, stackId, stackRow } from './testing-lake.ts';
 
 let lake: FixtureLake;
 let query: Query;

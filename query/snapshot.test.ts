@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type HotFileName, hotFileKey, type LakeFileName, lakeFileKey } from '../schemas/lake/paths.ts';
 import { coverOffsets, type HeadFile, inRange, type Keyed, planSnapshot, type ShardHead, type SnapshotLists, type SnapshotPlan } from './snapshot.ts';
-import { seededRandom } from './testing/random.ts';
+import { seededRandom } from './testing-random.ts';
 
 const uuid = '00000000-0000-4000-8000-000000000000';
 const all = { fromMillis: null, toMillis: null };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openQuery, type Query } from './query.ts';
-import { FixtureLake, sampleRow, stackId, stackRow } from './testing/fixture-lake.ts';
+import { FixtureLake, sampleRow, stackId, stackRow } from './testing-lake.ts';
 
 let lake: FixtureLake;
 let query: Query;

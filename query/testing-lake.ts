@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { openStore } from '../../lib/store/open.ts';
-import type { Store } from '../../lib/store/store.ts';
-import { type Column, hotColumns, hotStackDateColumn, sampleColumns, schemaVersion, schemaVersionKey, stackColumns } from '../../schemas/lake/columns.ts';
-import { carryKey, hotFileKey, type LakeTable, lakeFileKey, recordKey, settingsKey, stagingKey } from '../../schemas/lake/paths.ts';
-import { type CommitRecord, encodeRecord, type RecordFile, recordVersion } from '../../schemas/lake/record.ts';
-import { sqlString } from '../sql-text.ts';
-import { sqlType } from '../views.ts';
+import { openStore } from '../lib/store/open.ts';
+import type { Store } from '../lib/store/store.ts';
+import { type Column, hotColumns, hotStackDateColumn, sampleColumns, schemaVersion, schemaVersionKey, stackColumns } from '../schemas/lake/columns.ts';
+import { carryKey, hotFileKey, type LakeTable, lakeFileKey, recordKey, settingsKey, stagingKey } from '../schemas/lake/paths.ts';
+import { type CommitRecord, encodeRecord, type RecordFile, recordVersion } from '../schemas/lake/record.ts';
+import { sqlString } from './sql-text.ts';
+import { sqlType } from './views.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
