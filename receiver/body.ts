@@ -1,0 +1,39 @@
+// Reads a request body into memory within bounds, whatever the transport.
+import type { Readable } from 'node:stream';
+import { PipelineError } from '../lib/errors.ts';
+import type { Bounds } from './decompress.ts';
+
+/** Resolves with the body, or with null where the sender is gone before its end. */
+export function readBody(stream: Readable, bounds: Bounds): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let total = 0;
+    const settle = (finish: () => void): void => {
+      stream.off('data', onData);
+      stream.off('end', onEnd);
+      stream.off('close', onClose);
+      finish();
+    };
+    const onData = (part: Buffer): void => {
+      try {
+        total += part.length;
+        if (total > bounds.bytesMax) throw tooLarge(bounds.bytesMax);
+        bounds.hold.take(part.length);
+        parts.push(part);
+      } catch (error) {
+        stream.pause();
+        settle(() => reject(error));
+      }
+    };
+    const onEnd = (): void => settle(() => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
+    const onClose = (): void => settle(() => resolve(null));
+    stream.on('data', onData);
+    stream.on('end', onEnd);
+    stream.on('close', onClose);
+    // Its 'close' follows; without a listener an error of one connection would end the process.
+    stream.on('error', () => {});
+  });
+}
+
+export const tooLarge = (bytesMax: number): PipelineError =>
+  new PipelineError('message_too_large', `message of more than ${bytesMax} bytes, at most that is taken; send it in parts`);
