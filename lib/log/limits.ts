@@ -44,7 +44,7 @@ export const walBytesMax = 128 * 1024 * 1024;
 
 /** How long a checkpoint waits for readers before it leaves the rest to the next one. */
 export const checkpointWaitMillis = 100;
-/** When nothing was appended for so long, what was written is moved; also the pause after an error. */
+/** Pause before a step that failed (disk full, busy) is tried again. */
 export const housekeepingRestMillis = 1_000;
 
 /** One step of deleting trimmed records; 8 MB take about 5 ms, and appends go between the steps. */

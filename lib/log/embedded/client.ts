@@ -24,7 +24,12 @@ export class EmbeddedLog implements Log {
 
   private constructor(directory: string, bytesMax: number) {
     this.#directory = directory;
-    this.#worker = new Worker(moduleUrl('./worker', import.meta.url), { name: 'flamelake-log', workerData: { directory, bytesMax } satisfies WorkerData });
+    this.#worker = new Worker(moduleUrl('./worker', import.meta.url), {
+      name: 'flamelake-log',
+      // The command line's own flags (-e, --input-type) are not for the thread.
+      execArgv: [],
+      workerData: { directory, bytesMax } satisfies WorkerData,
+    });
     this.#worker.on('message', (reply: Reply) => this.#onReply(reply));
     // No listener for 'error': a bug in the thread ends the process.
   }

@@ -41,7 +41,6 @@ export class Housekeeping {
     const unmoved = (this.#unmoved.get(topic.name) ?? 0) + bytes;
     this.#unmoved.set(topic.name, unmoved);
     if (unmoved >= checkpointBytes) this.#options.guard(() => this.#checkpoint(topic));
-    else this.#workAfterRest();
   }
 
   step(): void {
@@ -52,10 +51,10 @@ export class Housekeeping {
     this.#options.guard(() => {
       const topic = this.#options.topics.get(name);
       if (topic.sweep() || this.#shrink(topic)) this.sweep(name);
-      else this.#checkpoint(topic);
+      else topic.checkpoint(true);
       this.#failed.delete(name);
     });
-    if (this.#failed.has(name)) this.#workAfterRest();
+    if (this.#failed.has(name)) this.#retryAfterRest();
   }
 
   close(): void {
@@ -76,12 +75,11 @@ export class Housekeeping {
     topic.checkpoint(this.#options.files.walBytes(topic.file) > walBytesMax);
   }
 
-  #workAfterRest(): void {
+  #retryAfterRest(): void {
     this.#rest ??= setTimeout(() => {
       this.#rest = null;
       for (const name of this.#failed) this.sweep(name);
       this.#failed.clear();
-      for (const name of this.#unmoved.keys()) this.#options.guard(() => this.#checkpoint(this.#options.topics.get(name)));
     }, housekeepingRestMillis);
   }
 }
