@@ -1,6 +1,9 @@
 // Rows of a lake as the engines give them, held against the rows that were expected: as multisets of
 // whole rows, each with its stack looked up. Stack ids are not compared with a copy of the function that
 // makes them but by what is promised of them: equal where the stack is, different where it is not.
+import { existsSync, globSync } from 'node:fs';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { frameColumns, sampleColumns, stackColumns } from '../../schemas/lake/columns.ts';
 import type { ExpectedRow, MapText } from '../otlp/expected.ts';
 import { type Row, sql } from './flamelake.ts';
@@ -43,6 +46,21 @@ function entriesText(value: string | null): MapText {
 }
 
 const mapValues = (row: Row, change: (value: unknown) => unknown): Row => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, change(value)]));
+
+/** Sample rows in public files, by a plain listing with DuckDB. */
+export async function publishedRows(lakeDir: string): Promise<number> {
+  if (!existsSync(join(lakeDir, 'samples'))) return 0;
+  const connection = await (await DuckDBInstance.create()).connect();
+  try {
+    const files = globSync('samples/*/*/*.parquet', { cwd: lakeDir });
+    if (files.length === 0) return 0;
+    const list = files.map((name) => `'${join(lakeDir, name)}'`).join(', ');
+    const reader = await connection.runAndReadAll(`SELECT count(*) FROM read_parquet([${list}], union_by_name = true)`);
+    return Number(reader.getRows()[0]![0]);
+  } finally {
+    connection.closeSync();
+  }
+}
 
 const shownMax = 5;
 

@@ -65,9 +65,18 @@ export function* countedLoad(options: MessageOptions, count: number): Generator<
 
 function countedMessage(world: World, shape: Shape): CountedMessage {
   const model = createMessage(world);
+  return { name: shape.name, ...encodeAs(model, shape), model, rows: expectedRows(model, world.nowMillis) };
+}
+
+/** The same content in another shape: what a retry through another sender or a Collector looks like. */
+export function reencode(message: CountedMessage, shape: Shape): CountedMessage {
+  return { ...message, name: `${message.name}, again as ${shape.name}`, ...encodeAs(message.model, shape) };
+}
+
+function encodeAs(model: MessageModel, shape: Shape): Pick<CountedMessage, 'contentType' | 'body'> {
   const tables = toTables(model, shape.tables);
-  const body = shape.json ? encodeJson(tables, shape.json) : encodeMessage(tables, shape.protobuf);
-  return { name: shape.name, contentType: shape.json ? 'application/json' : 'application/x-protobuf', body, model, rows: expectedRows(model, world.nowMillis) };
+  if (shape.json) return { contentType: 'application/json', body: encodeJson(tables, shape.json) };
+  return { contentType: 'application/x-protobuf', body: encodeMessage(tables, shape.protobuf) };
 }
 
 interface World {
