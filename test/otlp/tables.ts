@@ -150,7 +150,7 @@ function createTables(options: TableOptions): Tables {
   const mapping = (model: MappingModel | undefined): number =>
     model === undefined
       ? 0
-      : mappings(identity(model), () => ({
+      : mappings(keyOf(model), () => ({
           memoryStart: model.start,
           memoryLimit: model.limit,
           fileOffset: model.offset,
@@ -158,7 +158,7 @@ function createTables(options: TableOptions): Tables {
           attributeIndices: attributeIndices(buildIdAttributes(model)),
         }));
   const location = (model: LocationModel): number =>
-    locations(identity(model), () => ({
+    locations(keyOf(model), () => ({
       mappingIndex: mapping(model.mapping),
       address: model.address,
       lines: model.lines.map((line) => ({
@@ -178,7 +178,7 @@ function createTables(options: TableOptions): Tables {
     string,
     keyValues,
     attributes: attributeIndices,
-    stack: (models) => (models.length === 0 ? 0 : stacks(identity(models), () => ({ locationIndices: models.map(location) }))),
+    stack: (models) => (models.length === 0 ? 0 : stacks(keyOf(models), () => ({ locationIndices: models.map(location) }))),
     link: (model) => links(identity(model), () => ({ traceId: model.traceId, spanId: model.spanId })),
   };
 }
@@ -207,6 +207,22 @@ export function buildIdAttributes(mapping: MappingModel): Attributes {
   if (mapping.go !== undefined) entries.push(['process.executable.build_id.go', mapping.go]);
   if (mapping.htlhash !== undefined) entries.push(['process.executable.build_id.htlhash', mapping.htlhash]);
   return new Map(entries);
+}
+
+const keys = new WeakMap<object, string>();
+const numbers = new Map<string, number>();
+
+/** identity() once for an object and short afterwards: big loads use the same stacks again and again. */
+function keyOf(value: object): string {
+  let key = keys.get(value);
+  if (key === undefined) {
+    const text = Array.isArray(value) ? value.map(keyOf).join() : identity(value);
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    key = String(number);
+    keys.set(value, key);
+  }
+  return key;
 }
 
 /** Text that is the same for equal models, and differs for others. */
