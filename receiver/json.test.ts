@@ -71,6 +71,11 @@ test('unknown fields and null are passed over', () => {
   expect(profilesFromJson(bytesOf({}))).toHaveLength(0);
 });
 
+test.each(['0102030405060708090a0b0c0d0e0f10', 'AQIDBAUGBwgJCgsMDQ4PEA==', 'AQIDBAUGBwgJCgsMDQ4PEA'])('a profile id is hex or base64: %s', (profileId) => {
+  const data = fromBinary(ProfilesDataSchema, profilesFromJson(bytesOf({ resourceProfiles: [{ scopeProfiles: [{ profiles: [{ profileId }] }] }] })));
+  expect(Buffer.from(data.resourceProfiles[0]!.scopeProfiles[0]!.profiles[0]!.profileId).toString('hex')).toBe('0102030405060708090a0b0c0d0e0f10');
+});
+
 describe('says where it is wrong', () => {
   const cases: [unknown, RegExp][] = [
     ['{"resourceProfiles" 5}', /^OTLP JSON: found .*position 20.*expected JSON$/s],
@@ -82,7 +87,7 @@ describe('says where it is wrong', () => {
     [{ dictionary: { linkTable: [{}, { traceId: 'xyz' }] } }, /^OTLP JSON, dictionary.linkTable\[1\].traceId: found "xyz", expected pairs of hex digits$/],
     [{ dictionary: { link_table: [{ span_id: '123' }] } }, /dictionary.linkTable\[0\].spanId/],
     [
-      { resourceProfiles: [{}, { scopeProfiles: [{ profiles: [{ profileId: 'AQIDBAUGBwgJCgsMDQ4PEA==' }] }] }] },
+      { resourceProfiles: [{}, { scopeProfiles: [{ profiles: [{ profileId: 'AQIDBAUGBwgJCgsMDQ4P' }] }] }] },
       /^OTLP JSON, resourceProfiles\[1\].scopeProfiles\[0\].profiles\[0\].profileId: found "AQIDB/,
     ],
     [{ resourceProfiles: {} }, /^OTLP JSON, ProfilesData.resource_profiles: found expected Array, got object/],

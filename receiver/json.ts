@@ -55,7 +55,11 @@ function parse(text: string): JsonValue {
 type JsonObject = { [key: string]: JsonValue };
 const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The three ids are hex in OTLP/JSON and base64 in proto3's mapping. What has a wrong shape is left for fromJson to refuse. */
+/**
+ * Trace and span ids are hex in OTLP/JSON and base64 in proto3's mapping. The specification leaves a
+ * profile's id at base64, Collectors write it in hex: its length tells. What has a wrong shape is left
+ * for fromJson to refuse.
+ */
 function hexIdsToBase64(root: JsonObject): void {
   const dictionary = root.dictionary;
   if (isObject(dictionary)) {
@@ -66,10 +70,16 @@ function hexIdsToBase64(root: JsonObject): void {
   }
   for (const [resource, resourcePlace] of objectsIn(root, 'resourceProfiles', 'resource_profiles', '')) {
     for (const [scope, scopePlace] of objectsIn(resource, 'scopeProfiles', 'scope_profiles', resourcePlace)) {
-      for (const [profile, place] of objectsIn(scope, 'profiles', 'profiles', scopePlace)) convertId(profile, 'profileId', 'profile_id', place);
+      for (const [profile, place] of objectsIn(scope, 'profiles', 'profiles', scopePlace)) {
+        const id = profile.profileId ?? profile.profile_id;
+        if (typeof id === 'string' && !isBase64Of16(id)) convertId(profile, 'profileId', 'profile_id', place);
+      }
     }
   }
 }
+
+/** With padding or without, in either alphabet: fromJson takes all of them. */
+const isBase64Of16 = (text: string): boolean => /^[A-Za-z0-9+/_-]{22}(==)?$/.test(text);
 
 function* objectsIn(parent: JsonObject, jsonName: string, protoName: string, place: string): Generator<[JsonObject, string]> {
   const list = parent[jsonName] ?? parent[protoName];
