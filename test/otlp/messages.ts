@@ -160,6 +160,8 @@ function fullResource({ random, message }: World): Attributes {
     ['nothing', null],
     ['empty', ''],
     ['ключ.with "quotes"', 'line\nbreak\ttab'],
+    ['byte.order.mark', '\ufeffkept'],
+    ['nul', 'before\0after'],
   ]);
 }
 
