@@ -2,10 +2,11 @@
 // so the kernel frees it at any death of its holder and there is no stale lock to judge. POSIX locks
 // (and so SQLite's) would be lost as soon as anything in the process closed another descriptor of the
 // file. Node opens files close-on-exec, so children do not hold it on. Readers take no lock.
-import { closeSync, constants, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { PipelineError } from './errors.ts';
 import { flock, lastErrno } from './libc.ts';
+import { makeFolder } from './make-folder.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -38,7 +39,7 @@ export async function lockDataDirectory(dir: string): Promise<DataLock> {
 
 function openLockFile(dir: string, file: string): number {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeFolder(dir);
     return openSync(file, constants.O_RDWR | constants.O_CREAT, 0o644);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

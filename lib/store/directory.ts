@@ -3,10 +3,11 @@
 // a key is therefore whole and durable.
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { copyFile, link, open, readdir, readFile, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PipelineError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { listDirectory } from './directory-list.ts';
 import { DurableFolders, syncFile, writeDurable } from './durable.ts';
 import { checkKey, checkPrefix } from './keys.ts';
@@ -41,8 +42,10 @@ export class DirectoryStore implements Store {
       const draft = await this.#draft(body);
       try {
         const outcome = await this.#linkNew(draft, file);
-        // A file system that sends a request again (NFS) finds its own link in the way.
-        return outcome === 'exists' && (await isSameFile(draft, file)) ? 'created' : outcome;
+        // A file system that sends a request again (NFS) finds its own link in the way. A file of the
+        // caller may have been linked there before, so of it the inode says nothing.
+        const mine = outcome === 'exists' && body instanceof Uint8Array && (await isSameFile(draft, file));
+        return mine ? 'created' : outcome;
       } finally {
         await unlink(draft);
       }
@@ -85,7 +88,7 @@ export class DirectoryStore implements Store {
   }
 
   get(key: string, range?: { start: number; end: number }): Promise<Uint8Array | null> {
-    return this.#reading(key, (file) => (range === undefined ? readFile(file) : readRange(file, range)));
+    return this.#reading(key, (file) => (range === undefined ? readWhole(file) : readRange(file, range)));
   }
 
   head(key: string): Promise<{ bytes: number; tag: string } | null> {
@@ -130,8 +133,9 @@ export class DirectoryStore implements Store {
   }
 
   async #prepare(): Promise<void> {
-    await mkdir(this.#tmp, { recursive: true });
-    await this.#folders.sync(path.dirname(this.#root));
+    const made: string[] = [];
+    makeFolder(this.#tmp, (folder) => made.push(folder));
+    for (const folder of made) await this.#folders.sync(folder);
     await this.#probe();
     await this.#sweep();
   }
@@ -139,24 +143,24 @@ export class DirectoryStore implements Store {
   /** Everything stands on link(2): a file system without it is found out here, not at the first record. */
   async #probe(): Promise<void> {
     const draft = this.#newDraft();
-    const linked = this.#newDraft();
+    const linked = path.join(this.#root, `.probe-${path.basename(draft)}`);
     await writeDurable(draft, new Uint8Array());
     try {
       await link(draft, linked);
       const again = await link(draft, linked).then(() => 'created', errno);
-      await unlink(linked);
       if (again === 'EEXIST') return;
       throw new PipelineError(
         'store_unavailable',
-        `${this.#root}: link(2) on a name that is taken answers ${again} instead of EEXIST; put the data on another file system`,
+        `${this.#root}: link(2) on a name that is taken answers ${again}, not EEXIST; put the data on another file system`,
       );
     } catch (error) {
-      if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(errno(error))) throw error;
+      if (!['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(errno(error))) throw error;
       throw new PipelineError(
         'store_unavailable',
         `${this.#root}: the file system has no hard links (${errno(error)}); put the data on one that has (ext4, xfs, btrfs)`,
       );
     } finally {
+      await unlink(linked).catch(() => {});
       await unlink(draft);
     }
   }
@@ -205,8 +209,9 @@ export class DirectoryStore implements Store {
         await link(from, file);
         return 'created' as const;
       } catch (error) {
-        if (errno(error) === 'EEXIST') return 'exists' as const;
-        throw error;
+        if (errno(error) !== 'EEXIST') throw error;
+        if ((await stat(file).catch(() => null))?.isDirectory()) throw folderInTheWay(file);
+        return 'exists' as const;
       }
     });
     await this.#folders.sync(path.dirname(file));
@@ -323,6 +328,11 @@ async function isSameFile(a: string, b: string): Promise<boolean> {
   return left.ino === right.ino && left.dev === right.dev;
 }
 
+async function readWhole(file: string): Promise<Uint8Array> {
+  const { buffer, byteOffset, byteLength } = await readFile(file);
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 /** Bytes [start, end) as far as the object goes. */
 async function readRange(file: string, { start, end }: { start: number; end: number }): Promise<Uint8Array> {
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start) {
@@ -348,6 +358,10 @@ function errno(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? '';
 }
 
+function folderInTheWay(file: string): PipelineError {
+  return new PipelineError('key_invalid', `${file}: a folder has this name, so no object can`);
+}
+
 function missing(key: string): PipelineError {
   return new PipelineError('store_missing', `${key}: there is no such object`, { context: { key } });
 }
@@ -368,6 +382,8 @@ function pipelineError(root: string, key: string, error: unknown): unknown {
     case 'ENOTDIR':
     case 'EISDIR':
       return make('key_invalid', 'an object and a folder would have the same name');
+    case 'EXDEV':
+      return make('store_unavailable', 'lies on another file system than tmp/ beside it; the store must be on one');
     case 'ENAMETOOLONG':
       return make('key_invalid', 'the path is too long for this file system');
     default:

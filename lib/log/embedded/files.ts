@@ -4,10 +4,11 @@
 // Files are made complete under another name and then linked to their own, so that nobody ever opens
 // half of one and two processes that make the same file end with one.
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fsyncSync, linkSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { PipelineError } from '../../errors.ts';
+import { type ErrorCode, PipelineError } from '../../errors.ts';
 import { refuseNetworkFileSystem } from '../../filesystem.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { diskReserveBytes, draftAgeMillisMax, topicNamePattern } from '../limits.ts';
 import { memberTables } from './members.ts';
 import { positionTables } from './positions.ts';
@@ -24,12 +25,12 @@ export class LogFiles {
   /** Makes what is missing; throws where this place can't carry a log. */
   prepare(): void {
     fileErrors(this.directory, () => {
-      mkdirSync(path.join(this.directory, 'topics'), { recursive: true });
+      makeFolder(path.join(this.directory, 'topics'), syncFolder);
+      accessSync(this.directory, constants.W_OK);
       refuseNetworkFileSystem(this.directory, 'an embedded log');
       for (const folder of [this.directory, path.join(this.directory, 'topics')]) sweepDrafts(folder);
       this.#makeOnce(this.positions, (file) => createDatabase(file, positionTables, 4096));
       this.#makeOnce(this.members, (file) => createDatabase(file, memberTables, 4096));
-      syncDirectory(path.dirname(this.directory));
     });
   }
 
@@ -85,7 +86,7 @@ export class LogFiles {
     try {
       make(draft);
       linkSync(draft, file);
-      syncDirectory(folder);
+      syncFolder(folder);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     } finally {
@@ -103,12 +104,12 @@ function sweepDrafts(folder: string): void {
   }
 }
 
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, 'r');
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
   try {
     fsyncSync(handle);
   } catch (error) {
-    throw new FsyncFailed(`${directory}: fsync failed (${(error as Error).message})`);
+    throw new FsyncFailed(`${folder}: fsync failed (${(error as Error).message})`);
   } finally {
     closeSync(handle);
   }
@@ -118,24 +119,15 @@ function fileErrors<T>(directory: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    switch ((error as NodeJS.ErrnoException).code) {
-      case 'EROFS':
-        throw new PipelineError('log_unavailable', `${directory}: the file system is read-only; the log needs one that can be written`, { cause: error });
-      case 'EACCES':
-      case 'EPERM':
-        throw new PipelineError('rights_missing', `${directory}: may not be written by this user; change its owner or choose another`, { cause: error });
-      case 'ENOSPC':
-      case 'EDQUOT':
-        throw new PipelineError('log_full', `${directory}: the disk is full; free some space`, { cause: error });
-      case 'ENOTDIR':
-      case 'EEXIST':
-        throw new PipelineError('usage', `${directory}: a file stands where the log's directory should be`, { cause: error });
-      case 'ENOTSUP':
-      case 'ENOSYS':
-      case 'EMLINK':
-        throw new PipelineError('log_unavailable', `${directory}: the file system has no hard links; put the data on a local disk`, { cause: error });
-      default:
-        throw error;
-    }
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    const make = (to: ErrorCode, what: string) => new PipelineError(to, `${directory}: ${what}`, { cause: error });
+    if (code === 'EROFS') throw make('log_unavailable', 'the file system is read-only; the log needs one that can be written');
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw make('log_full', 'the disk is full; free some space');
+    // VFAT says EPERM, others that they don't know the call.
+    if (syscall === 'link')
+      throw make('log_unavailable', `the file system has no hard links (${code}); put the data on a local disk that has (ext4, xfs, btrfs)`);
+    if (code === 'EACCES' || code === 'EPERM') throw make('rights_missing', 'may not be written by this user; change its owner or choose another');
+    if (code === 'ENOTDIR' || code === 'EEXIST') throw make('usage', "a file stands where the log's directory should be");
+    throw error;
   }
 }
