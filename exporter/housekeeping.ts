@@ -1,0 +1,64 @@
+// What may go: hot objects some time after their publication, staging and side objects that no record
+// names. Nothing here is needed for the lake to be right; it only keeps the store from growing.
+import type { Store, StoreEntry } from '../lib/store/store.ts';
+import { carryPrefix, digestsPrefix, hotPrefix, lakeTables, parseHotFileKey, stagingPrefix } from '../schemas/lake/paths.ts';
+import { recordsInWindow } from './digest-records.ts';
+import { listLimit, stagingKeptMillis } from './limits.ts';
+import { readHead } from './records.ts';
+
+/** Deletes hot objects all of whose offsets `isGone`; gives back how many are left. */
+export async function sweepHot(store: Store, shard: number, isGone: (from: number, to: number) => boolean): Promise<number> {
+  let left = 0;
+  for (const table of lakeTables) {
+    for (const { key } of await listAll(store, hotPrefix(table, shard))) {
+      const name = parseHotFileKey(key);
+      if (name === null) continue; // not ours
+      if (isGone(name.from, name.to)) await store.delete(key);
+      else left++;
+    }
+  }
+  return left;
+}
+
+/** Staged bytes that the head of no shard names: every older record was finished long ago. */
+export async function sweepStaging(store: Store, shards: number, nowMillis: number): Promise<number> {
+  const old = await olderThan(store, stagingPrefix, nowMillis);
+  if (old.length === 0) return 0;
+  const named = new Set<string>();
+  for (let shard = 0; shard < shards; shard++) for (const file of (await readHead(store, shard))?.files ?? []) named.add(file.staging);
+  return deleteUnnamed(store, old, named);
+}
+
+/** Digests beyond the window, carried objects that were published, and those of attempts that came to nothing. */
+export async function sweepSideObjects(store: Store, shard: number, nowMillis: number): Promise<number> {
+  const old = [...(await olderThan(store, digestsPrefix(shard), nowMillis)), ...(await olderThan(store, carryPrefix(shard), nowMillis))];
+  const head = old.length === 0 ? null : await readHead(store, shard);
+  if (head === null) return 0;
+  const named = new Set<string>([...(head.carry?.samples ?? []), ...(head.carry?.stacks ?? []), ...(head.carry?.messages ?? [])]);
+  for (const record of await recordsInWindow(store, head)) if (record.digests !== null) named.add(record.digests);
+  return deleteUnnamed(store, old, named);
+}
+
+async function deleteUnnamed(store: Store, entries: readonly StoreEntry[], named: ReadonlySet<string>): Promise<number> {
+  let deleted = 0;
+  for (const { key } of entries) {
+    if (named.has(key)) continue;
+    await store.delete(key);
+    deleted++;
+  }
+  return deleted;
+}
+
+async function olderThan(store: Store, prefix: string, nowMillis: number): Promise<StoreEntry[]> {
+  return (await listAll(store, prefix)).filter((entry) => entry.modifiedMillis < nowMillis - stagingKeptMillis);
+}
+
+export async function listAll(store: Store, prefix: string): Promise<StoreEntry[]> {
+  const entries: StoreEntry[] = [];
+  for (;;) {
+    const after = entries.at(-1)?.key;
+    const page = await store.list(prefix, { limit: listLimit, ...(after === undefined ? {} : { after }) });
+    entries.push(...page);
+    if (page.length < listLimit) return entries;
+  }
+}

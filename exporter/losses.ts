@@ -1,0 +1,124 @@
+// What the exporter itself finds missing, told as data: a sample of type lost/count in the lake, whose
+// single frame and attribute say the reason, so that anybody can ask for it in SQL.
+import { ByteSink } from '../lib/byte-sink.ts';
+import { shardOf } from '../schemas/lake/shard.ts';
+import { identifyLine, identifyNamedFrame, servicePart, stackPart } from '../schemas/lake/stack-id.ts';
+import { lostFunctionName, lostReasonAttribute, lostSampleType } from '../schemas/otlp/attributes.ts';
+import { nullInt32, nullInt64, type ResourceStringColumn, resourceStringColumns } from '../schemas/rows/message.ts';
+import type { SourceGap } from './admit.ts';
+import { oldBelowDate } from './append.ts';
+import { type Batch, dateOf } from './batch.ts';
+import type { Loss } from './builder.ts';
+
+export const lossReasons = {
+  /** Source messages between two row messages that never came: the count is messages of the input. */
+  sourceGap: 'source_gap',
+  /** Row messages that retention deleted before they were read: the count is messages of flamelake.rows. */
+  overtaken: 'log_overtaken',
+  /** Stacks that rows name and nobody sent: the rows are there, their frames are not. A metric, and stacks.cut. */
+  stackLost: 'stack_lost',
+} as const;
+
+/** stacks.cut of a stack whose frames were lost on the way. */
+export const stackLostCut = 'stack_lost';
+
+const lostAttributes = {
+  logId: 'flamelake.lost.log_id',
+  topic: 'flamelake.lost.topic',
+  partition: 'flamelake.lost.partition',
+  from: 'flamelake.lost.from',
+  to: 'flamelake.lost.to',
+} as const;
+const serviceName = 'flamelake.exporter';
+
+/** Offsets (from, to] of an input partition. */
+export function gapLoss(gap: SourceGap, offset: number): Loss {
+  return {
+    reason: lossReasons.sourceGap,
+    count: gap.to - gap.from,
+    appendTimeMillis: gap.appendTimeMillis,
+    offset,
+    attributes: rangeAttributes(gap, gap.from + 1, gap.to),
+  };
+}
+
+/** Offsets [from, to) of flamelake.rows. The row is attributed to the last of them. */
+export function overtakenLoss(range: { logId: string; topic: string; shard: number; from: number; to: number; appendTimeMillis: number }): Loss {
+  return {
+    reason: lossReasons.overtaken,
+    count: range.to - range.from,
+    appendTimeMillis: range.appendTimeMillis,
+    offset: range.to - 1,
+    attributes: rangeAttributes({ ...range, partition: range.shard }, range.from, range.to - 1),
+  };
+}
+
+function rangeAttributes(source: { logId: string; topic: string; partition: number }, from: number, to: number): Record<string, string> {
+  return {
+    [lostAttributes.from]: String(from),
+    [lostAttributes.logId]: source.logId,
+    [lostAttributes.partition]: String(source.partition),
+    [lostAttributes.to]: String(to),
+    [lostAttributes.topic]: source.topic,
+  };
+}
+
+export interface LossPlace {
+  readonly shard: number;
+  readonly shards: number;
+  readonly isKnown: (date: number, id: string) => boolean;
+}
+
+/** Adds the row, and its stack where it is new under its date. */
+export function addLostRow(batch: Batch, loss: Loss, place: LossPlace): void {
+  const { service, id } = lostStack(loss.reason, place);
+  const time = BigInt(loss.appendTimeMillis) * 1000n;
+  const date = dateOf(time);
+  const old = date < oldBelowDate(loss.appendTimeMillis);
+  const stack = batch.stackNumber(id);
+  if (batch.stackRow(date, stack) < 0 && !place.isKnown(date, id)) {
+    batch.addStack(date, stack, batch.string(service), 0, [lostFrame(batch, loss.reason)], old);
+  }
+  const attributes = Object.entries({ ...loss.attributes, [lostReasonAttribute]: loss.reason }).sort(([a], [b]) => (a < b ? -1 : 1));
+  const [type, unit] = lostSampleType;
+  const series = batch.internSeries(lostResource(batch, service), batch.internType(batch.string(type), batch.string(unit)), 0, 0, 0, nullInt64);
+  batch.addRow({
+    time,
+    series,
+    stack,
+    old,
+    duration: nullInt64,
+    value: BigInt(loss.count),
+    count: BigInt(loss.count),
+    weight: 1,
+    link: 0,
+    cpu: nullInt32,
+    attributes: batch.map(attributes.map(([key, value]) => ({ key, value }))),
+  });
+}
+
+/**
+ * A row must lie in the shard that its stack id gives, and the id begins with its service: the first
+ * name that leads here is taken (with one shard that is always the plain one).
+ */
+function lostStack(reason: string, { shard, shards }: LossPlace): { service: string; id: string } {
+  const sink = new ByteSink(256);
+  identifyNamedFrame(sink, '', '', 1);
+  identifyLine(sink, lostFunctionName(reason), '', 0n);
+  const stack = stackPart(sink, '');
+  for (let number = 0; ; number++) {
+    const service = number === 0 ? serviceName : `${serviceName}.${number}`;
+    const id = servicePart('', service) + stack;
+    if (shardOf(id, shards) === shard) return { service, id };
+  }
+}
+
+function lostFrame(batch: Batch, reason: string): number {
+  const name = batch.string(lostFunctionName(reason));
+  return batch.internFrame({ function: name, systemName: 0, file: 0, line: 0n, column: 0n, type: 0, mapping: 0, buildId: 0, address: 0n, inlined: false });
+}
+
+function lostResource(batch: Batch, service: string): number {
+  const strings = Object.fromEntries(resourceStringColumns.map((name) => [name, 0])) as Record<ResourceStringColumn, number>;
+  return batch.internResource({ ...strings, service_name: batch.string(service) }, nullInt64, 0);
+}

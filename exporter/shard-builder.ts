@@ -1,0 +1,266 @@
+// Everything of one shard that costs CPU: decoding messages, deciding what is new, holding it as
+// columns, and making Parquet of it. Runs in a worker (worker.ts) or, in tests, in place. It knows
+// nothing of the log and puts nothing into the store; shard.ts does both.
+import { isPipelineError, PipelineError } from '../lib/errors.ts';
+import type { Store } from '../lib/store/store.ts';
+import type { CommitRecord } from '../schemas/lake/record.ts';
+import type { LakeSettings } from '../schemas/lake/settings.ts';
+import { decodeRows } from '../schemas/rows/codec.ts';
+import type { RowsMessage } from '../schemas/rows/message.ts';
+import { type Admission, admit, SourceState } from './admit.ts';
+import { datesOf, MessageAppender } from './append.ts';
+import { Batch, datedStack } from './batch.ts';
+import type { AppendResult, Builder, BuildOrder, HotObject, Loss, OffsetRange, OpenBatch, Publication, RowsInput } from './builder.ts';
+import { restoreDigests } from './digest-records.ts';
+import { hotObjects } from './hot-objects.ts';
+import { KnownStacks } from './known-stacks.ts';
+import { addLostRow, gapLoss, lossReasons, stackLostCut } from './losses.ts';
+import { buildPublication, type ClosedBatch } from './publication.ts';
+
+export interface ShardBuilderOptions {
+  readonly store: Store;
+  readonly settings: LakeSettings;
+  readonly shard: number;
+  /** The index of stack ids lies here. */
+  readonly indexDir: string;
+}
+
+type Counts = { -readonly [Name in 'rows' | 'stacks' | 'repeated' | 'duplicates' | 'duplicateProfiles']: AppendResult[Name] } & {
+  losses: Record<string, number>;
+};
+
+/** Thrown through a build that is no longer wanted. */
+class Abandoned extends Error {}
+
+/** The batch that is open, with what the next record will say about it. */
+class OpenState {
+  readonly batch = new Batch();
+  /** (date, stack) pairs known to be in the lake. */
+  readonly known = new Set<number>();
+  /** (date, stack) pairs of rows that are nowhere yet, with the first such row. */
+  readonly missing = new Map<number, number>();
+  readonly losses: Record<string, number> = {};
+  duplicates = 0;
+  messageBytes = 0;
+  firstAppendMillis: number | null = null;
+}
+
+export class ShardBuilder implements Builder {
+  readonly #options: ShardBuilderOptions;
+  readonly #known: KnownStacks;
+  #source = new SourceState();
+  #open = new OpenState();
+  #closed: ClosedBatch | null = null;
+  #head: CommitRecord | null = null;
+  #next = 0;
+  #hotCovered: readonly OffsetRange[] = [];
+  /** Spans of the open batch whose hot objects were taken. */
+  #hotTaken = 0;
+  #generation = 0;
+
+  constructor(options: ShardBuilderOptions) {
+    this.#options = options;
+    this.#known = new KnownStacks(options.store, options.settings.lakeId, options.shard, options.indexDir);
+  }
+
+  async load(head: CommitRecord | null, start: number, hot: readonly OffsetRange[]): Promise<void> {
+    this.#generation++;
+    this.#closed = null;
+    this.#open = new OpenState();
+    this.#hotTaken = 0;
+    this.#hotCovered = hot;
+    this.#head = head;
+    this.#next = start;
+    this.#source = new SourceState(head?.highWaters, head?.clockMillis);
+    await restoreDigests(this.#options.store, head, this.#source.digests);
+    await this.#known.sync(head);
+  }
+
+  async append(messages: readonly RowsInput[]): Promise<AppendResult> {
+    const counts: Counts = { rows: 0, stacks: 0, repeated: 0, duplicates: 0, duplicateProfiles: 0, losses: {} };
+    const malformed: { offset: number; message: string }[] = [];
+    let refused: AppendResult['refused'] = null;
+    for (const input of messages) {
+      try {
+        await this.#appendOne(input, counts);
+      } catch (error) {
+        if (!isPipelineError(error)) throw error;
+        if (error.code !== 'message_malformed') {
+          refused = { code: error.code, message: error.message };
+          break;
+        }
+        malformed.push({ offset: input.offset, message: error.message });
+        const { rows, stacks } = this.#open.batch;
+        this.#endMessage(input, rows, stacks);
+      }
+    }
+    return { ...counts, next: this.#next, malformed, refused, open: this.#openBatch() };
+  }
+
+  async addLoss(loss: Loss): Promise<OpenBatch> {
+    const { rows, stacks } = this.#open.batch;
+    this.#addLostRow(loss, this.#open.losses);
+    this.#open.batch.spans.push({ offset: loss.offset, rowStart: rows, rowEnd: this.#open.batch.rows, stackStart: stacks, stackEnd: this.#open.batch.stacks });
+    this.#next = loss.offset + 1;
+    this.#open.firstAppendMillis ??= loss.appendTimeMillis;
+    return this.#openBatch();
+  }
+
+  async takeHot(): Promise<readonly HotObject[]> {
+    const { batch } = this.#open;
+    const spans = batch.spans.slice(this.#hotTaken);
+    this.#hotTaken = batch.spans.length;
+    return hotObjects(batch, spans, this.#hotCovered, this.#options.shard);
+  }
+
+  async cut(): Promise<void> {
+    if (this.#closed !== null) throw new Error('cut: a batch is closed already');
+    if (this.#hotTaken < this.#open.batch.spans.length) throw new Error('cut: hot objects were not taken');
+    this.#placeLostStacks();
+    const { batch, duplicates, losses } = this.#open;
+    const { clockMillis, recent } = this.#source;
+    this.#closed = { batch, duplicates, losses, clockMillis, digests: recent, position: this.#next, highWaters: [...this.#source.highWaters.values()] };
+    this.#source.cut();
+    this.#open = new OpenState();
+    this.#hotTaken = 0;
+  }
+
+  async build(order: BuildOrder): Promise<Publication | null> {
+    if (this.#closed === null) throw new Error('build: no batch is closed');
+    const generation = this.#generation;
+    const pause = async () => {
+      await new Promise(setImmediate);
+      if (generation !== this.#generation) throw new Abandoned();
+    };
+    const { store, settings, shard } = this.#options;
+    try {
+      return await buildPublication(this.#closed, order, { store, settings, shard, head: this.#head, pause });
+    } catch (error) {
+      if (error instanceof Abandoned) return null;
+      throw error;
+    }
+  }
+
+  async abandon(): Promise<void> {
+    this.#generation++;
+  }
+
+  async commit(record: CommitRecord): Promise<void> {
+    if (this.#closed === null) throw new Error('commit: no batch is closed');
+    await this.#known.commit(record, this.#closed.batch);
+    this.#head = record;
+    this.#closed = null;
+  }
+
+  async close(): Promise<void> {
+    this.#generation++;
+    this.#known.close();
+  }
+
+  async #appendOne(input: RowsInput, counts: Counts): Promise<void> {
+    const message = decodeRows(input.value);
+    this.#checkAddress(message);
+    // All that may fail or wait comes first; from `admit` on the message is taken whole.
+    const reading = this.#known.ensure(datesOf(message));
+    if (reading !== null) await reading;
+    const { batch } = this.#open;
+    const { rows, stacks } = batch;
+    const admission = admit(this.#source, message, input.appendTimeMillis);
+    if (admission.gap !== null) this.#addLostRow(gapLoss(admission.gap, input.offset), counts.losses);
+    const appender = new MessageAppender(batch, message);
+    this.#appendStacks(message, appender);
+    for (const range of admission.rows) {
+      appender.addRows(range.start, range.end, range.appendTimeMillis, (date, stack, row) => this.#needStack(date, stack, row));
+    }
+    this.#count(admission, counts);
+    counts.rows += batch.rows - rows;
+    counts.stacks += batch.stacks - stacks;
+    this.#endMessage(input, rows, stacks);
+  }
+
+  #checkAddress(message: RowsMessage): void {
+    const { settings, shard } = this.#options;
+    if (message.routing !== settings.routing) {
+      throw new PipelineError(
+        'message_version',
+        `row message of ${message.topic}/${message.partition}: shard function ${message.routing} was found, this lake is made with ${settings.routing}; run the processor of the version that fits the lake`,
+      );
+    }
+    if (message.shard !== shard) {
+      throw new PipelineError(
+        'message_version',
+        `row message of shard ${message.shard} was found in partition ${shard}; the topic has another number of partitions than the lake has shards (${settings.shards})`,
+      );
+    }
+  }
+
+  /** Of every segment, also of those whose rows are dropped: a processor names a stack once and relies on it. */
+  #appendStacks(message: RowsMessage, appender: MessageAppender): void {
+    const { batch } = this.#open;
+    for (const segment of message.segments) {
+      for (let row = segment.stackStart; row < segment.stackEnd; row++) {
+        const date = message.stacks.date[row]!;
+        const id = message.stackIds[message.stacks.id[row]!]!;
+        if (batch.hasStack(date, id) || this.#isKnown(date, id)) continue;
+        appender.addStack(row, segment.appendTimeMillis);
+      }
+    }
+  }
+
+  #isKnown(date: number, id: string): boolean {
+    return this.#closed?.batch.hasStack(date, id) === true || this.#known.has(date, id);
+  }
+
+  #needStack(date: number, stack: number, row: number): void {
+    const { batch, known, missing } = this.#open;
+    const key = datedStack(date, stack);
+    if (known.has(key)) return;
+    if (batch.stackRow(date, stack) >= 0 || this.#isKnown(date, batch.stackIds[stack]!)) known.add(key);
+    else if (!missing.has(key)) missing.set(key, row);
+  }
+
+  /**
+   * A row whose stack never came (its message was lost before it reached us) must not dangle: its id is
+   * stored without frames, cut `stack_lost`. The id is taken from then on, so a later arrival under the
+   * same date is not stored a second time.
+   */
+  #placeLostStacks(): void {
+    const { batch, missing, losses } = this.#open;
+    let placed = 0;
+    for (const row of missing.values()) {
+      const stack = batch.stack.get(row);
+      const date = batch.dateOfRow(row);
+      if (batch.stackRow(date, stack) >= 0) continue; // it came with a later message
+      batch.addStack(date, stack, batch.serviceOfRow(row), batch.string(stackLostCut), [], batch.oldRow.get(row) === 1);
+      placed++;
+    }
+    if (placed > 0) losses[lossReasons.stackLost] = (losses[lossReasons.stackLost] ?? 0) + placed;
+  }
+
+  #count(admission: Admission, counts: Counts): void {
+    counts.repeated += admission.repeated;
+    counts.duplicates += admission.duplicates;
+    counts.duplicateProfiles += admission.duplicateProfiles;
+    this.#open.duplicates += admission.duplicates;
+  }
+
+  #addLostRow(loss: Loss, counts: Record<string, number>): void {
+    const { settings, shard } = this.#options;
+    const isKnown = (date: number, id: string) => this.#isKnown(date, id);
+    addLostRow(this.#open.batch, loss, { shard, shards: settings.shards, isKnown });
+    for (const losses of new Set([counts, this.#open.losses])) losses[loss.reason] = (losses[loss.reason] ?? 0) + loss.count;
+  }
+
+  #endMessage(input: RowsInput, rowStart: number, stackStart: number): void {
+    const { batch } = this.#open;
+    batch.spans.push({ offset: input.offset, rowStart, rowEnd: batch.rows, stackStart, stackEnd: batch.stacks });
+    this.#next = input.offset + 1;
+    this.#open.messageBytes += input.value.length;
+    this.#open.firstAppendMillis ??= input.appendTimeMillis;
+  }
+
+  #openBatch(): OpenBatch {
+    const { batch, messageBytes, firstAppendMillis } = this.#open;
+    return { rows: batch.rows, stacks: batch.stacks, messageBytes, firstAppendMillis, heldBytes: batch.bytes + (this.#closed?.batch.bytes ?? 0) };
+  }
+}
