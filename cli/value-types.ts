@@ -67,7 +67,7 @@ export function duration(range: DurationRange): ValueType<number> {
   const max = parseDuration(range.max);
   return {
     placeholder: 'TIME',
-    allowed: `a duration from ${range.min} to ${range.max}, such as 500ms, 30s, 15m${range.bareMillis ? ', or a number of milliseconds' : ''}`,
+    allowed: `a duration from ${range.min} to ${range.max}, such as 30s or 1h30m${range.bareMillis ? ', or a number of milliseconds' : ''}`,
     parse: (value) => within(range.bareMillis && /^\d{1,12}$/.test(value) ? Number(value) : orUndefined(() => parseDuration(value)), min, max),
   };
 }

@@ -1,0 +1,41 @@
+// What each stage of `flamelake up` is given: the command's options and the places under --data.
+import path from 'node:path';
+import { dataUrl } from './lake-url.ts';
+import type { OptionValues } from './option-table.ts';
+import type { StageAddresses, StageName } from './stage-messages.ts';
+
+type AddressesOf = (stage: StageName) => StageAddresses;
+
+export const stageOptions: Record<StageName, (values: OptionValues, dir: string, addressesOf: AddressesOf) => object> = {
+  // Started again it takes the ports it had: with port 0 they would be others, and its clients lost.
+  receiver: (values, dir, addressesOf) => ({
+    grpcListen: addressesOf('receiver').grpc ?? values.otlpGrpc,
+    httpListen: addressesOf('receiver').http ?? values.otlpHttp,
+    messageBytesMax: values.otlpMessageBytes,
+    log: logUrl(dir),
+  }),
+  processor: (_values, dir) => ({ log: logUrl(dir), store: dataUrl(dir), symbols: 'local' }),
+  exporter: (values, dir) => ({
+    log: logUrl(dir),
+    store: dataUrl(dir),
+    indexDir: path.join(dir, 'index'),
+    publishIntervalMillis: values.publishInterval,
+    publishBytes: values.publishBytes,
+    publishRowsMax: values.publishRows,
+    hotIntervalMillis: values.hotInterval,
+  }),
+  query: (values, dir) => ({ store: dataUrl(dir), listen: values.listen }),
+  agent: (values, _dir, addressesOf) => ({
+    rate: values.rate,
+    endpoint: `http://${localAddress(addressesOf('receiver').grpc ?? values.otlpGrpc)}`,
+    protocol: 'grpc',
+    resourceAttributes: values.resourceAttributes ?? {},
+  }),
+};
+
+const logUrl = (dir: string): string => dataUrl(path.join(dir, 'log'));
+
+/** Listening on every interface is listening on loopback too. */
+function localAddress(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:');
+}
