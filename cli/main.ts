@@ -38,7 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
   const parsed = parseCommand(command.name, command.rest, process.env);
   const { argument } = commandTable[command.name];
   if (argument === null && parsed.positionals.length > 0) {
-    throw new PipelineError('usage', `flamelake ${command.name} takes no argument, found ${JSON.stringify(parsed.positionals[0])}`);
+    throw new PipelineError('usage', `${command.name} takes no argument, found ${JSON.stringify(parsed.positionals[0])}`);
   }
   for (const line of misspelledVariables(process.env)) process.stderr.write(`flamelake: ${line}\n`);
   const { run } = await loaders[command.name]();
@@ -63,7 +63,7 @@ function unknownCommand(args: readonly string[]): PipelineError {
   const longer = commandNames.filter((name) => name.startsWith(`${word} `));
   if (longer.length > 0) {
     const found = args[1] === undefined ? 'nothing more' : JSON.stringify(args[1]);
-    return new PipelineError('usage', `flamelake ${word}: found ${found}, expected ${longer.map((name) => name.slice(word.length + 1)).join(' or ')}`);
+    return new PipelineError('usage', `after ${word}: found ${found}, expected ${longer.map((name) => name.slice(word.length + 1)).join(' or ')}`);
   }
   if (word.startsWith('-')) return new PipelineError('usage', `found ${word} where a command was expected; options come after it: flamelake up ${word} …`);
   return new PipelineError('usage', `unknown command ${JSON.stringify(word)}${suggestion(word, commandNames) || `; there are: ${commandNames.join(', ')}`}`);

@@ -15,7 +15,7 @@ export const run: RunCommand = async ({ values, positionals }) => {
   if (text === undefined || positionals.length > 1) {
     throw new PipelineError(
       'usage',
-      `flamelake sql takes one query in quotes, found ${positionals.length} arguments; for example: flamelake sql "SELECT count(*) FROM samples"`,
+      `sql takes one query in quotes, found ${positionals.length} arguments; for example: flamelake sql "SELECT count(*) FROM samples"`,
     );
   }
   const rowsMax = values.limit ?? (values.json ? rowsJson : rowsShown);
