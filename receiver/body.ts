@@ -3,8 +3,11 @@ import type { Readable } from 'node:stream';
 import { PipelineError } from '../lib/errors.ts';
 import type { Bounds } from './decompress.ts';
 
-/** Resolves with the body, or with null where the sender is gone before its end. */
-export function readBody(stream: Readable, bounds: Bounds): Promise<Buffer | null> {
+/**
+ * Resolves with the body, or with null where the sender is gone before its end. `check` sees each part
+ * with what came before it, and may throw.
+ */
+export function readBody(stream: Readable, bounds: Bounds, check: (part: Buffer, before: number) => void = () => {}): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let total = 0;
@@ -16,6 +19,7 @@ export function readBody(stream: Readable, bounds: Bounds): Promise<Buffer | nul
     };
     const onData = (part: Buffer): void => {
       try {
+        check(part, total);
         total += part.length;
         if (total > bounds.bytesMax) throw tooLarge(bounds.bytesMax);
         bounds.hold.take(part.length);
@@ -25,7 +29,8 @@ export function readBody(stream: Readable, bounds: Bounds): Promise<Buffer | nul
         settle(() => reject(error));
       }
     };
-    const onEnd = (): void => settle(() => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
+    // An HTTP/2 stream that is cut off ends first and is closed then; only `aborted` tells it from a whole one.
+    const onEnd = (): void => settle(() => resolve((stream as MaybeAborted).aborted ? null : whole(parts)));
     const onClose = (): void => settle(() => resolve(null));
     stream.on('data', onData);
     stream.on('end', onEnd);
@@ -34,6 +39,12 @@ export function readBody(stream: Readable, bounds: Bounds): Promise<Buffer | nul
     stream.on('error', () => {});
   });
 }
+
+interface MaybeAborted {
+  readonly aborted?: boolean;
+}
+
+const whole = (parts: Buffer[]): Buffer => (parts.length === 1 ? parts[0]! : Buffer.concat(parts));
 
 export const tooLarge = (bytesMax: number): PipelineError =>
   new PipelineError('message_too_large', `message of more than ${bytesMax} bytes, at most that is taken; send it in parts`);

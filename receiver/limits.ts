@@ -35,10 +35,18 @@ export const inFlightBytesMax = (messageBytesMax: number): number => 4 * message
 /** How long a sender is asked to wait: one publish of our agent, long enough for a log to drain a bit. */
 export const retrySeconds = 5;
 
+/** How long the last failure of the log counts as its state: two tries of a waiting sender. */
+export const troubleKnownMillis = 2 * retrySeconds * 1000;
+
 /** A host or a Collector holds one or two connections; a fleet of 8,000 fits. More are dropped and counted. */
 export const connectionsMax = 16_384;
 /** Requests on one HTTP/2 connection at a time. */
 export const streamsPerConnectionMax = 128;
+/** Bytes on their way to us unasked for, by stream and by connection: 100 ms of 10 and 40 MB/s. */
+export const streamWindowBytes = 1024 * 1024;
+export const sessionWindowBytes = 4 * 1024 * 1024;
+/** gRPC clients keep a connection for as long as it works; one that is not used for so long is closed politely. */
+export const idleSessionMillisMax = 600_000;
 /** Time for the headers and for the whole request; a sender slower than 1 MiB/s with a full message is cut. */
 export const headersMillisMax = 10_000;
 export const requestMillisMax = 60_000;
@@ -49,3 +57,6 @@ export const drainBytesMax = 16 * 1024 * 1024;
 export const drainMillisMax = 5_000;
 /** How long stop() waits for requests in flight. */
 export const stopMillisMax = 10_000;
+
+/** The receiver's share of the log's bound on disk: a full log must still move what it has to its end. */
+export const logShare = (logBytesMax: number): number => (logBytesMax / 4) * 3;

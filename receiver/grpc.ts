@@ -1,0 +1,168 @@
+// OTLP/gRPC: ProfilesService/Export over HTTP/2 without TLS. The protocol of one unary call is written
+// here on node:http2 and not taken from @grpc/grpc-js, which cannot do what OTLP asks of a receiver: it
+// names no accepted encodings when it refuses one, reads whole messages before anybody may count their
+// bytes, and answers a broken body with INTERNAL. It also costs a third more CPU per request.
+//
+//   request:  HEADERS, then one message: flag (1 = compressed as grpc-encoding says), 4 bytes of length, bytes
+//   answer:   HEADERS, a message, trailers with grpc-status; or, without a message, all of it in one HEADERS
+import { constants, createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { PipelineError } from '../lib/errors.ts';
+import {
+  ExportProfilesServiceResponseSchema,
+  ProfilesService,
+} from '../schemas/otlp/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
+import { versionHeader } from '../schemas/topics.ts';
+import type { Admission } from './admit.ts';
+import { readBody, tooLarge } from './body.ts';
+import { type Bounds, decompress } from './decompress.ts';
+import type { TransportOptions } from './http.ts';
+import { connectionsMax, idleSessionMillisMax, requestMillisMax, sessionWindowBytes, streamsPerConnectionMax, streamWindowBytes } from './limits.ts';
+import { type Listener, listenOn, stopServer } from './listen.ts';
+import { grpcCodes, type Refusal, refusal, statusBytes } from './refusal.ts';
+import { checkVersion } from './version.ts';
+
+const exportPath = `/${ProfilesService.typeName}/${ProfilesService.method.export.name}`;
+const acceptedEncodings = 'identity,gzip';
+const prefixBytes = 5;
+
+export function createGrpcListener(options: TransportOptions): Listener {
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer({
+    settings: { maxConcurrentStreams: streamsPerConnectionMax, initialWindowSize: streamWindowBytes },
+    // In MB; message bytes are counted by in-flight.ts, this bounds what node:http2 keeps beside them.
+    maxSessionMemory: 64,
+  });
+  server.maxConnections = connectionsMax;
+  server.on('drop', () => options.metrics.connectionDropped('grpc'));
+  server.on('connection', (socket) => socket.setKeepAlive(true, 60_000));
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    // A broken connection is its sender's matter: the calls on it end by their own 'close'.
+    session.on('error', () => {});
+    session.setLocalWindowSize(sessionWindowBytes);
+    session.setTimeout(idleSessionMillisMax, () => session.close());
+  });
+  server.on('sessionError', () => {});
+  server.on('stream', (stream, headers) => void serve(stream, headers, options));
+  return {
+    listen: (address) => listenOn(server, address, { what: 'OTLP/gRPC', option: '--otlp-grpc' }),
+    connections: () => sessions.size,
+    stop: () =>
+      stopServer(server, {
+        askToEnd: () => {
+          for (const session of sessions) session.close();
+        },
+        end: () => {
+          for (const session of sessions) session.destroy();
+        },
+      }),
+  };
+}
+
+async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: TransportOptions): Promise<void> {
+  stream.on('error', () => {});
+  const misrouted = routeRefusal(stream, headers);
+  if (misrouted !== null) {
+    options.metrics.refused('grpc', misrouted.reason, 0);
+    refuse(stream, misrouted);
+    return;
+  }
+  const slow = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), requestMillisMax);
+  const hold = options.inFlight.hold();
+  const outcome = await options.ingest.take({ transport: 'grpc', gone: () => stream.destroyed }, async () => {
+    const version = checkVersion(headers[versionHeader]);
+    const bytes = await readMessage(stream, headers, { bytesMax: options.messageBytesMax, hold }, options);
+    clearTimeout(slow);
+    return bytes === null ? null : { bytes, version };
+  });
+  clearTimeout(slow);
+  hold.release();
+  if (outcome === null) stream.close(constants.NGHTTP2_CANCEL);
+  else if ('refused' in outcome) refuse(stream, outcome.refused);
+  else accept(stream, outcome.accepted);
+}
+
+/** What is no gRPC gets an HTTP status; null = it is a call of Export. */
+function routeRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Refusal | null {
+  const type = headers['content-type'] ?? '';
+  if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(type)) {
+    stream.respond(
+      { ':status': 415, 'grpc-status': grpcCodes.unimplemented, 'grpc-message': 'expected POST with content-type application/grpc' },
+      { endStream: true },
+    );
+    return refusal('content_type', 415, grpcCodes.unimplemented, '');
+  }
+  if (headers[':path'] !== exportPath)
+    return refusal('path', 404, grpcCodes.unimplemented, `method ${JSON.stringify(String(headers[':path']).slice(0, 200))} is not served; ${exportPath} is`);
+  return null;
+}
+
+async function readMessage(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, bounds: Bounds, options: TransportOptions): Promise<Uint8Array | null> {
+  const body = await readFramed(stream, bounds);
+  if (body === null) return null;
+  options.metrics.received('grpc', body.length);
+  const message = body.subarray(prefixBytes);
+  if (body[0] === 0) return message;
+  const encoding = String(headers['grpc-encoding'] ?? 'identity').toLowerCase();
+  if (body[0] === 1 && encoding === 'gzip') return decompress(message, 'gzip', bounds);
+  if (body[0] === 1 && encoding !== 'identity') {
+    throw new PipelineError('encoding_unsupported', `grpc-encoding ${JSON.stringify(encoding.slice(0, 80))}, expected one of ${acceptedEncodings}`);
+  }
+  throw malformed(body[0] === 1 ? 'a compressed message without grpc-encoding' : `flag ${body[0]}`, 'a flag of 0, or 1 with grpc-encoding');
+}
+
+/** The body with its prefix; refused by the announced length before the rest has come. */
+async function readFramed(stream: ServerHttp2Stream, bounds: Bounds): Promise<Buffer | null> {
+  const prefix = Buffer.alloc(prefixBytes);
+  let announced = Number.POSITIVE_INFINITY;
+  const body = await readBody(stream, { ...bounds, bytesMax: bounds.bytesMax + prefixBytes }, (part, before) => {
+    if (before < prefixBytes) part.copy(prefix, before);
+    if (before + part.length < prefixBytes) return;
+    announced = prefixBytes + prefix.readUInt32BE(1);
+    if (announced > prefixBytes + bounds.bytesMax) throw tooLarge(bounds.bytesMax);
+    if (before + part.length > announced) throw malformed('bytes behind the message', 'one message in a call of Export');
+  });
+  if (body !== null && body.length !== announced) throw malformed(`${body.length} bytes`, 'a message to the length that it announces');
+  return body;
+}
+
+const malformed = (found: string, expected: string): PipelineError => new PipelineError('message_malformed', `gRPC body: found ${found}, expected ${expected}`);
+
+const answerHeaders: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': acceptedEncodings };
+
+function accept(stream: ServerHttp2Stream, admission: Admission): void {
+  if (stream.destroyed) return;
+  const partial =
+    admission.rejectedProfiles > 0 ? { partialSuccess: { rejectedProfiles: BigInt(admission.rejectedProfiles), errorMessage: admission.message } } : {};
+  const message = toBinary(ExportProfilesServiceResponseSchema, create(ExportProfilesServiceResponseSchema, partial));
+  const framed = Buffer.alloc(prefixBytes + message.length);
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, prefixBytes);
+  stream.respond(answerHeaders, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(grpcCodes.ok) }));
+  stream.end(framed);
+}
+
+function refuse(stream: ServerHttp2Stream, answer: Refusal): void {
+  if (stream.destroyed) return;
+  if (!stream.headersSent) {
+    const status = {
+      'grpc-status': String(answer.grpcCode),
+      'grpc-message': percentEncode(answer.message),
+      'grpc-status-details-bin': Buffer.from(statusBytes(answer)).toString('base64'),
+    };
+    stream.respond({ ...answerHeaders, ...status }, { endStream: true });
+  }
+  if (stream.readableEnded) return;
+  // Tells a sender that still writes to stop; the answer is whole, so that is no error (RFC 9113, 8.1).
+  // What has come already must be read away, or the stream never counts as closed.
+  stream.resume();
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** As gRPC has it for grpc-message: printable ASCII stays, all else and % by its UTF-8 bytes. */
+function percentEncode(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/g, (run) => encodeURIComponent(run));
+}

@@ -1,0 +1,82 @@
+// The one way into the log for both transports: check, append, and only then an acknowledgement.
+import { isPipelineError } from '../lib/errors.ts';
+import type { Log } from '../lib/log/log.ts';
+import type { Logger } from '../lib/logger.ts';
+import { profilesTopic, versionHeader } from '../schemas/topics.ts';
+import { type Admission, admit } from './admit.ts';
+import { troubleKnownMillis } from './limits.ts';
+import type { ReceiverMetrics, Transport } from './metrics.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
+
+export interface IngestRequest {
+  readonly transport: Transport;
+  /** Whether nobody waits for the answer any more: then nothing is written that would only be sent again. */
+  gone(): boolean;
+}
+
+export interface Incoming {
+  /** Protobuf. */
+  readonly bytes: Uint8Array;
+  /** Of the version header, as the sender gave it; null = not given. */
+  readonly version: string | null;
+}
+
+/** What a request came to; null = the sender is gone. */
+export type Outcome = { readonly accepted: Admission } | { readonly refused: Refusal } | null;
+
+export interface Ingest {
+  /** `read` gives the message, or null where the sender went away on the way. Never rejects. */
+  take(request: IngestRequest, read: () => Promise<Incoming | null>): Promise<Outcome>;
+  /** Why the log took nothing a moment ago; null = it did. */
+  trouble(): string | null;
+}
+
+export function createIngest(log: Log, metrics: ReceiverMetrics, logger: Logger): Ingest {
+  let trouble: string | null = null;
+  let troubleMillis = 0;
+
+  const append = async (value: Uint8Array, version: string | null): Promise<void> => {
+    const start = performance.now();
+    try {
+      await log.append(profilesTopic, null, { value, ...(version === null ? {} : { headers: { [versionHeader]: version } }) });
+    } catch (error) {
+      if (isPipelineError(error) && error.code !== 'message_too_large') noteTrouble(error.message);
+      throw error;
+    }
+    noteTrouble(null);
+    metrics.appended((performance.now() - start) / 1000);
+  };
+
+  /** Said once when it begins and once when it is over, not for every message between. */
+  const noteTrouble = (now: string | null): void => {
+    if (trouble === null && now !== null) logger.warn('the log takes nothing; senders are asked to wait', { reason: now });
+    if (trouble !== null && now === null) logger.info('the log takes messages again');
+    trouble = now;
+    troubleMillis = performance.now();
+  };
+
+  return {
+    async take(request, read) {
+      let samples = 0;
+      try {
+        const incoming = await read();
+        if (incoming === null || request.gone()) {
+          metrics.gone(request.transport);
+          return null;
+        }
+        const accepted = admit(incoming.bytes);
+        samples = accepted.samples + accepted.rejectedSamples;
+        if (accepted.forward !== null) await append(accepted.forward, incoming.version);
+        metrics.accepted(request.transport, accepted);
+        return { accepted };
+      } catch (error) {
+        const refused = refusalOf(error);
+        if (refused.reason === 'internal') logger.error('a message made the receiver fail', { error: error instanceof Error ? error.stack : String(error) });
+        metrics.refused(request.transport, refused.reason, samples);
+        return { refused };
+      }
+    },
+    // Forgotten after a while: whoever goes by it may send nothing, and then nothing would show that it is over.
+    trouble: () => (performance.now() - troubleMillis < troubleKnownMillis ? trouble : null),
+  };
+}

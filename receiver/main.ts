@@ -1,0 +1,87 @@
+// OTLP in, the log out. Takes profiles over gRPC and HTTP, checks that their bytes can be relied on and
+// acknowledges what the log has made durable. Wiring only: grpc.ts and http.ts are the edges, ingest.ts
+// is what both do, walk.ts what is checked.
+
+import { logBytesMaxDefault } from '../lib/log/limits.ts';
+import type { Log } from '../lib/log/log.ts';
+import { openLog } from '../lib/log/open.ts';
+import type { Stage, StageHost, StageStatus, StartStage } from '../lib/stage.ts';
+import { profilesTopic } from '../schemas/topics.ts';
+import { createGrpcListener } from './grpc.ts';
+import { createHttpListener, profilesPath } from './http.ts';
+import { createInFlight } from './in-flight.ts';
+import { createIngest } from './ingest.ts';
+import { inFlightBytesMax, logShare } from './limits.ts';
+import { createReceiverMetrics } from './metrics.ts';
+
+export interface ReceiverOptions {
+  /** host:port, or null for none. */
+  readonly grpcListen: string | null;
+  readonly httpListen: string | null;
+  /** Before and after decompression. */
+  readonly messageBytesMax: number;
+  /** URL for openLog. */
+  readonly log: string;
+  /** Bound of the whole embedded log on disk, where it is not the default. */
+  readonly logBytesMax?: number;
+}
+
+export interface Receiver extends Stage {
+  /** Where it listens, with the real port where 0 was asked for. */
+  readonly grpcAddress: string | null;
+  readonly httpAddress: string | null;
+}
+
+export const startReceiver = (async (options, host) => {
+  const log = await openLog(options.log, { bytesMax: logShare(options.logBytesMax ?? logBytesMaxDefault) });
+  try {
+    // One partition where nobody made the topic before; what is there stays as it is.
+    await log.ensureTopic({ name: profilesTopic, partitions: 1 });
+    return await serve(options, host, log);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}) satisfies StartStage<ReceiverOptions>;
+
+async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promise<Receiver> {
+  const inFlight = createInFlight(inFlightBytesMax(options.messageBytesMax));
+  const metrics = createReceiverMetrics(host.meter, { inFlight, connections: (transport) => listeners[transport].connections() });
+  const ingest = createIngest(log, metrics, host.logger);
+  const transport = { messageBytesMax: options.messageBytesMax, ingest, inFlight, metrics };
+  const listeners = { grpc: createGrpcListener(transport), http: createHttpListener(transport) };
+  const stopListeners = () => Promise.all([listeners.grpc.stop(), listeners.http.stop()]);
+  let stopping = false;
+  try {
+    const grpcAddress = options.grpcListen === null ? null : await listeners.grpc.listen(options.grpcListen);
+    const httpAddress = options.httpListen === null ? null : await listeners.http.listen(options.httpListen);
+    const where = describe(grpcAddress, httpAddress);
+    host.logger.info(where);
+    return {
+      grpcAddress,
+      httpAddress,
+      status: () => (stopping ? { ready: false, text: 'stopping' } : statusOf(where, ingest.trouble())),
+      stop: async () => {
+        stopping = true;
+        await stopListeners();
+        await log.close();
+      },
+    };
+  } catch (error) {
+    await stopListeners();
+    throw error;
+  }
+}
+
+function describe(grpcAddress: string | null, httpAddress: string | null): string {
+  const places = [
+    grpcAddress === null ? null : `OTLP/gRPC on ${grpcAddress}`,
+    httpAddress === null ? null : `OTLP/HTTP on http://${httpAddress}${profilesPath}`,
+  ];
+  return places.filter((place) => place !== null).join(', ') || 'listens nowhere';
+}
+
+/** With the log in trouble every sender is told to wait: not ready, whatever the ports say. */
+function statusOf(where: string, trouble: string | null): StageStatus {
+  return trouble === null ? { ready: true, text: where } : { ready: false, text: `${where}; waits for the log: ${trouble}` };
+}
