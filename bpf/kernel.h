@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The few kernel types that the programs read, with only the fields they read. CO-RE finds the real
+ * offsets when the object is loaded, so no vmlinux.h of any one kernel is needed to build.
+ */
+#ifndef FLAMELAKE_KERNEL_H
+#define FLAMELAKE_KERNEL_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct task_struct {
+	struct task_struct *group_leader;
+	void *mm;
+	/* Since 5.5; start time in CLOCK_BOOTTIME, what /proc/PID/stat field 22 is made from. */
+	__u64 start_boottime;
+};
+
+/* Two architectures, one object: the loader keeps the branch whose field exists. */
+struct pt_regs___x86_64 {
+	unsigned long bp;
+};
+
+struct user_pt_regs___arm64 {
+	__u64 regs[31];
+};
+
+#pragma clang attribute pop
+
+#endif
