@@ -36,7 +36,9 @@ export const readRecordsMax = 10_000;
 export const waitMillisMax = 60_000;
 
 /** How long a statement waits for another process's transaction before it says log_unavailable. */
-export const busyMillisMax = 10_000;
+export const busyMillisMax = 5_000;
+/** The same for a heartbeat: another one follows in a second, and the thread has appends to write. */
+export const heartbeatBusyMillisMax = 200;
 /** A checkpoint after so much was written by this process: the write-ahead file stays near this size. */
 export const checkpointBytes = 16 * 1024 * 1024;
 /** Beyond this size of the write-ahead file, readers are waited for so that it starts again from its head. */

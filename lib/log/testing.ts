@@ -29,9 +29,9 @@ export class LogPlace {
     return path.join(this.directory, 'topics', `${name}.db`);
   }
 
-  /** Runs `script` in a process of its own, with `log` (opened here) and `say(text)` (one line out). */
+  /** Runs `script` in a process of its own, with `log` (opened here), `say(text)` (one line out) and `onAsk(answer)`. */
   child(script: string): LogChild {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', `${prelude(this.url)}\n${script}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `${prelude(this.url)}\n${script}`], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.push(child);
     return new LogChild(child);
   }
@@ -47,7 +47,8 @@ const prelude = (url: string) => `
   import { writeSync } from 'node:fs';
   const { openLog } = await import(${JSON.stringify(new URL('./open.ts', import.meta.url).href)});
   const log = await openLog(${JSON.stringify(url)});
-  const say = (text) => writeSync(1, text + '\\n');`;
+  const say = (text) => writeSync(1, text + '\\n');
+  const onAsk = (answer) => process.stdin.on('data', () => say(answer()));`;
 
 export class LogChild {
   readonly process: ChildProcess;
@@ -62,6 +63,12 @@ export class LogChild {
   async next(): Promise<string | undefined> {
     const { done, value } = await this.lines.next();
     return done ? undefined : value;
+  }
+
+  /** Sends it one line; what it says next is the answer. */
+  async ask(question: string): Promise<string | undefined> {
+    this.process.stdin!.write(`${question}\n`);
+    return this.next();
   }
 
   /** SIGKILL; the lines it had said before are still to be read. */

@@ -2,7 +2,7 @@
 // go without an fsync each.
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import { groupCheckpointPages, leaseMillis } from '../limits.ts';
+import { busyMillisMax, groupCheckpointPages, heartbeatBusyMillisMax, leaseMillis } from '../limits.ts';
 import { isSameProcess, thisProcess } from './process-identity.ts';
 import { monotonicMillis } from './protocol.ts';
 import { guarded, openDatabase, transaction } from './sqlite.ts';
@@ -24,8 +24,8 @@ export interface Beat {
   readonly partitions: readonly number[];
   /** End of the lease, monotonic milliseconds. */
   readonly untilMillis: number;
-  /** Others may find something to take. */
-  readonly freed: boolean;
+  /** There are others, and there may be something for them to take or to give. */
+  readonly tellOthers: boolean;
 }
 
 interface MemberRow {
@@ -46,6 +46,7 @@ export class Members {
   constructor(file: string) {
     this.#file = file;
     this.#db = openDatabase(file, { durable: false, checkpointPages: groupCheckpointPages });
+    this.#wait(heartbeatBusyMillisMax);
   }
 
   /** A name that sorts by the time of joining: who came first keeps the odd partition. */
@@ -62,12 +63,23 @@ export class Members {
       transaction(this.#db, () => {
         const nowMillis = monotonicMillis();
         const untilMillis = nowMillis + leaseMillis;
+        const isNew = this.#db.prepare('SELECT 1 FROM members WHERE member = ?').get(me.name) === undefined;
         this.#db.prepare('INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)').run(me.name, me.group, me.topic, untilMillis, thisProcess);
         const { live, buried } = this.#buryTheDead(me, nowMillis);
         const share = this.#settle(me, partitions, fairShare(partitions, live.length, live.indexOf(me.name)));
-        return { ...share, untilMillis, freed: buried || share.freed };
+        return { ...share, untilMillis, tellOthers: live.length > 1 && (buried || share.given || isNew) };
       }),
     );
+  }
+
+  /** The first heartbeat; waits longer for others, since there is no next one to make up for it. */
+  join(me: Member, partitions: number): Beat {
+    this.#wait(busyMillisMax);
+    try {
+      return this.heartbeat(me, partitions);
+    } finally {
+      this.#wait(heartbeatBusyMillisMax);
+    }
   }
 
   leave({ name }: Member): void {
@@ -76,6 +88,10 @@ export class Members {
 
   close(): void {
     guarded(this.#file, () => this.#db.close());
+  }
+
+  #wait(millis: number): void {
+    this.#db.exec(`PRAGMA busy_timeout = ${millis}`);
   }
 
   #buryTheDead(me: Member, nowMillis: number): { live: string[]; buried: boolean } {
@@ -92,7 +108,7 @@ export class Members {
     this.#db.prepare('DELETE FROM members WHERE member = ?').run(member);
   }
 
-  #settle(me: Member, partitions: number, target: number): { before: number[]; partitions: number[]; freed: boolean } {
+  #settle(me: Member, partitions: number, target: number): { before: number[]; partitions: number[]; given: boolean } {
     const shares = this.#db
       .prepare('SELECT partition, member FROM shares WHERE grp = ? AND topic = ? ORDER BY partition')
       .all(me.group, me.topic) as unknown as ShareRow[];
@@ -101,7 +117,7 @@ export class Members {
     const taken = freePartitions(partitions, shares).slice(0, Math.max(0, target - before.length));
     for (const partition of given) this.#db.prepare('DELETE FROM shares WHERE grp = ? AND topic = ? AND partition = ?').run(me.group, me.topic, partition);
     for (const partition of taken) this.#db.prepare('INSERT INTO shares VALUES (?, ?, ?, ?)').run(me.group, me.topic, partition, me.name);
-    return { before, partitions: [...before.slice(0, target), ...taken].sort((a, b) => a - b), freed: given.length > 0 };
+    return { before, partitions: [...before.slice(0, target), ...taken].sort((a, b) => a - b), given: given.length > 0 };
   }
 }
 

@@ -1,6 +1,6 @@
 // The shares that members of this process hold, renewed by heartbeats.
 import { heartbeatMillis } from '../limits.ts';
-import { type Member, Members } from './members.ts';
+import { type Beat, type Member, Members } from './members.ts';
 import type { Share } from './protocol.ts';
 import type { Topics } from './topics.ts';
 
@@ -34,9 +34,8 @@ export class Memberships {
   join(group: string, topic: string): Share {
     const member = Members.newMember(group, topic);
     const held: Held = { member, share: { member: member.name, partitions: [], generation: 0, untilMillis: 0 } };
-    this.#beat(held);
+    this.#beat(held, this.#members.join(member, this.#topics.get(topic).partitions()));
     this.#held.set(member.name, held);
-    this.#hooks.changed();
     this.#timer ??= setInterval(() => this.beat(), heartbeatMillis);
     return held.share;
   }
@@ -56,7 +55,7 @@ export class Memberships {
   beat(): void {
     for (const held of this.#held.values()) {
       try {
-        this.#beat(held);
+        this.#beat(held, this.#members.heartbeat(held.member, this.#topics.get(held.member.topic).partitions()));
         this.#hooks.share(held.share);
       } catch (error) {
         // The lease runs out by itself where this goes on.
@@ -71,12 +70,11 @@ export class Memberships {
   }
 
   /** A share that was lost and taken back (a process that slept) is another generation too. */
-  #beat(held: Held): void {
+  #beat(held: Held, beat: Beat): void {
     const { member, share } = held;
-    const beat = this.#members.heartbeat(member, this.#topics.get(member.topic).partitions());
     const known = share.partitions.join();
     const moved = beat.before.join() !== known || beat.partitions.join() !== known;
     held.share = { member: member.name, partitions: beat.partitions, generation: share.generation + (moved ? 1 : 0), untilMillis: beat.untilMillis };
-    if (beat.freed) this.#hooks.changed();
+    if (beat.tellOthers) this.#hooks.changed();
   }
 }
