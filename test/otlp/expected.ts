@@ -247,9 +247,10 @@ function frameTexts(location: LocationModel): FrameText[] {
     build_id: location.mapping ? buildId(location.mapping) : null,
     address: location.address === 0n ? null : `0x${location.address.toString(16)}`,
   };
-  const lines = location.lines.length > 0 ? location.lines : [{ function: '' }];
+  const lines = location.lines.length > 0 ? location.lines : [{ function: '', systemName: '' }];
   return lines.map((line, index) => ({
-    function: line.function || null,
+    // A function of which only the linker's name is known is shown by it.
+    function: line.function || line.systemName || null,
     system_name: line.systemName || null,
     file: line.file || null,
     line: line.line ? String(line.line) : null,
@@ -266,7 +267,7 @@ function buildId(mapping: MappingModel): string | null {
 /** What a stack id is made of (docs/lake.md, stack ids). */
 function identityOfLocation(location: LocationModel): unknown {
   const [frame] = frameTexts(location);
-  const names = location.lines.map((line) => [line.function, line.file, String(line.line ?? 0n)]);
+  const names = location.lines.map((line) => [line.function || (line.systemName ?? ''), line.file, String(line.line ?? 0n)]);
   if (frame?.build_id) return [frame.build_id, frame.address, names.map(([name]) => name)];
   return [frame?.type, frame?.mapping, names];
 }
