@@ -1,0 +1,56 @@
+// Caps of the processor, with their reasons. The input topic may be fed by others than our receiver
+// (a Collector over Kafka), so what the receiver checked is checked again. A message beyond one is a
+// dead letter with its reason, counted.
+
+// What one message may hold, as in the receiver: bytes bound it already; these bound what a few bytes
+// can become in columns.
+export const resourcesMax = 65_536;
+export const profilesMax = 262_144;
+export const samplesMax = 2_097_152;
+/** Rows of one message: 64 MiB of eight-byte timestamps, about 700 MB of columns. */
+export const rowsMax = 8_388_608;
+export const tableEntriesMax = 2_097_152;
+/** Frames of all stacks of one message, and of one. */
+export const stackEntriesMax = 8_388_608;
+export const stackDepthMax = 65_536;
+export const attributesMax = 1_024;
+/** References to attributes, of all samples or of the dictionary's locations together: 8 for each of a million. */
+export const attributeEntriesMax = 8_388_608;
+/** AnyValue within AnyValue; real attributes nest twice. */
+export const anyValueDepthMax = 16;
+
+/** One read of a partition. A larger one gains nothing: decoding takes longer than reading by far. */
+export const readBytesMax = 8 << 20;
+/** How long a read waits for a first record. */
+export const readWaitMillis = 1_000;
+/** A row message is closed at the first source offset that brings it here (columns, uncompressed). */
+export const rowsMessageBytesMax = 32 << 20;
+/**
+ * Messages decoded one by one, each announced durably before, after an end that was not clean: a crash
+ * was in one of the messages of a read, and a read holds at most so many.
+ */
+export const readRecordsMax = 256;
+/** Attempts that a message gets before it is a dead letter. */
+export const attemptsMax = 3;
+/** The log keeps at most 4 KiB beside a position; what does not fit is brought up to date by empty messages. */
+export const positionBytesMax = 3_500;
+/** Pause before a send that the log could not take is tried again: doubled up to the longer one. */
+export const retryMillisMin = 100;
+export const retryMillisMax = 5_000;
+/** stop() drains what lies in the log for so long. */
+export const drainMillisMax = 5_000;
+
+/** Stacks known as sent, two generations of them: 20 bytes each, at most 21 MB. Forgetting one only sends it again. */
+export const knownStacksMax = 262_144;
+
+/** Symbol tables kept, in bytes: those of some 60 large binaries (node's is 4 MB, chromium's 60). */
+export const symbolBytesMax = 256 << 20;
+/** Files looked up in vain are asked again after so long: a package may be installed meanwhile. */
+export const symbolMissMillis = 10 * 60_000;
+export const symbolMissesMax = 16_384;
+/** How long a batch waits for symbol tables that are being read; then its frames go without names. */
+export const symbolWaitMillis = 2_000;
+/** A file system that does not answer within this is given up, and with it the naming of native frames. */
+export const symbolHangMillis = 60_000;
+/** Files asked for at once. */
+export const symbolFilesMax = 1_024;

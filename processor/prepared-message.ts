@@ -1,0 +1,56 @@
+// A source message that is fit to become rows: everything that can be wrong with it has been looked at
+// and has thrown by now, so that a builder is never left with half of it.
+import { closeWire } from '../lib/wire.ts';
+import { type Attribute, readKeyValue } from './attribute-values.ts';
+import { MessageDigests } from './message-digests.ts';
+import { MessageMappings } from './message-mappings.ts';
+import { MessageTexts } from './message-texts.ts';
+import { readProfiles } from './otlp-reader.ts';
+import type { OtlpProfiles, ProfileRecord, Span } from './otlp-tables.ts';
+import { type Resource, resourceOf } from './resources.ts';
+import { SampleAttributes } from './sample-attributes.ts';
+
+export interface PreparedProfile {
+  readonly record: ProfileRecord;
+  readonly digest: string;
+  readonly resource: Resource;
+  readonly scopeAttributes: readonly Attribute[];
+}
+
+export interface PreparedMessage {
+  readonly otlp: OtlpProfiles;
+  readonly texts: MessageTexts;
+  readonly mappings: MessageMappings;
+  readonly attributes: SampleAttributes;
+  readonly profiles: readonly PreparedProfile[];
+}
+
+/** Throws `message_malformed` or `message_too_large`. */
+export function prepareMessage(bytes: Uint8Array): PreparedMessage {
+  const otlp = readProfiles(bytes);
+  const texts = new MessageTexts(otlp);
+  const digests = new MessageDigests(otlp, texts);
+  const attributesOf = memo((spans: readonly Span[]) => spans.map((span) => readKeyValue(texts, span)));
+  const resourceFor = memo((spans: readonly Span[]) => resourceOf(attributesOf(spans)));
+  const profiles = otlp.profiles.map((record): PreparedProfile => {
+    const scopeAttributes = attributesOf(record.scope.attributes);
+    const digest = digests.digest(record, attributesOf(record.resource), scopeAttributes);
+    return { record, digest, resource: resourceFor(record.resource), scopeAttributes };
+  });
+  const mappings = new MessageMappings(otlp, texts);
+  for (let index = 1; index < mappings.length; index++) mappings.mapping(index);
+  closeWire();
+  return { otlp, texts, mappings, attributes: new SampleAttributes(otlp, texts), profiles };
+}
+
+/** Profiles of one resource or scope share the list of its attributes: it is read once. */
+function memo<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const made = new Map<Key, Value>();
+  return (key) => {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const value = make(key);
+    made.set(key, value);
+    return value;
+  };
+}

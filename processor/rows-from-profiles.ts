@@ -1,0 +1,408 @@
+// From a prepared message to rows (docs/lake.md, tables): one row per timestamp, one per value where a
+// sample has no time of its own; each to the shard of its stack, with its stack where the shard does not
+// have it yet for that date.
+
+import { shardOf } from '../schemas/lake/shard.ts';
+import { servicePart } from '../schemas/lake/stack-id.ts';
+import { timeOriginalAttribute } from '../schemas/otlp/attributes.ts';
+import type { RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
+import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts';
+import { valueText } from './attribute-values.ts';
+import type { KnownStacks } from './known-stacks.ts';
+import { sendsElfAddresses } from './message-mappings.ts';
+import { MessageStacks, type NameOf, type Stack } from './message-stacks.ts';
+import type { PreparedMessage, PreparedProfile } from './prepared-message.ts';
+import { clampInt64, type Shape, scaled, scopesWithCpuTime, shapeOf } from './profile-shape.ts';
+import { overridden, type Resource, serviceNameOf } from './resources.ts';
+import { noFacts, type SampleFacts } from './sample-attributes.ts';
+import { dateOf, isBelieved, microsOf, timeText } from './times.ts';
+
+/** What one shard is sent next. */
+export interface ShardOutput {
+  readonly shard: number;
+  readonly builder: RowsBuilder;
+  /** Stack rows of this message, by date and stack. */
+  readonly added: Set<number>;
+  /** To be marked as known after the ack. */
+  readonly sent: { readonly words: Uint32Array; readonly date: number }[];
+}
+
+export interface RowsTarget {
+  readonly shards: number;
+  /** The output of a shard, made when it is first asked for. */
+  output(shard: number): ShardOutput;
+  readonly known: KnownStacks;
+  readonly nameOf: NameOf;
+}
+
+export interface RowCounts {
+  samples: number;
+  rows: number;
+  stacks: number;
+  /** Rows whose time was not believed. */
+  timesReplaced: number;
+  /** Samples with neither values nor timestamps. */
+  samplesEmpty: number;
+}
+
+export const noCounts = (): RowCounts => ({ samples: 0, rows: 0, stacks: 0, timesReplaced: 0, samplesEmpty: 0 });
+
+export interface SourcePosition {
+  readonly offset: number;
+  readonly appendTimeMillis: number;
+}
+
+/** Appends all rows of a message, as one segment in each shard that gets some. Never throws for what a sender did. */
+export function appendRows(message: PreparedMessage, position: SourcePosition, target: RowsTarget, counts: RowCounts): void {
+  new MessageRows(message, position, target, counts).append();
+}
+
+/** A stack of one service in this message: its id, and where it was last made sure of. */
+interface StackUse {
+  readonly stack: Stack;
+  readonly kind: 0 | 1;
+  readonly id: string;
+  readonly words: Uint32Array;
+  readonly serviceName: string;
+  readonly shard: ShardRows;
+  readonly row: number;
+  date: number;
+}
+
+/** A resource with the service name that it gets, for one kind of stacks. */
+interface ServiceResource {
+  readonly resource: Resource;
+  readonly service: Service;
+}
+
+interface Service {
+  readonly name: string;
+  readonly part: string;
+  readonly slot: number;
+}
+
+interface CurrentProfile extends PreparedProfile {
+  readonly index: number;
+  readonly shape: Shape;
+  /** Which of the message's two readings of addresses. */
+  readonly kind: 0 | 1;
+}
+
+/** This message's part of an output. */
+interface ShardRows {
+  readonly output: ShardOutput;
+  /** First frame row of a location, by its slot and kind. */
+  readonly frames: Map<number, number>;
+  readonly resources: Map<ServiceResource, number>;
+  readonly links: number[];
+  profile: number;
+  type: number;
+  scopeName: number;
+  profileId: number;
+  maps: Map<string, number>;
+}
+
+class MessageRows {
+  readonly #message: PreparedMessage;
+  readonly #position: SourcePosition;
+  readonly #appendMicros: number;
+  readonly #target: RowsTarget;
+  readonly #counts: RowCounts;
+  readonly #stacks: (MessageStacks | undefined)[] = [];
+  readonly #uses = new Map<number, StackUse>();
+  readonly #services = new Map<string, Service>();
+  readonly #plain = new Map<Resource, (ServiceResource | undefined)[]>();
+  readonly #overridden = new Map<string, Resource>();
+  readonly #resourceNumbers = new Map<Resource, number>();
+  readonly #shards: (ShardRows | undefined)[] = [];
+  readonly #row = emptyRow();
+  /** The profile that is being appended. */
+  #profile!: CurrentProfile;
+
+  constructor(message: PreparedMessage, position: SourcePosition, target: RowsTarget, counts: RowCounts) {
+    this.#message = message;
+    this.#position = position;
+    this.#appendMicros = position.appendTimeMillis * 1000;
+    this.#target = target;
+    this.#counts = counts;
+  }
+
+  append(): void {
+    const { profiles, texts } = this.#message;
+    const countingScopes = scopesWithCpuTime(this.#message);
+    for (const [index, profile] of profiles.entries()) {
+      const { record } = profile;
+      const shape = shapeOf(record, texts, countingScopes.has(record.scopeIndex));
+      this.#profile = { ...profile, index, shape, kind: sendsElfAddresses(record.scope.name) ? 1 : 0 };
+      this.#samples();
+      for (const shard of this.#shards) if (shard?.profile === index) shard.output.builder.endProfile();
+    }
+    for (const shard of this.#shards) shard?.output.builder.endSegment();
+  }
+
+  #samples(): void {
+    const { attributes, otlp } = this.#message;
+    const { samples } = otlp;
+    const { record } = this.#profile;
+    const shared = noFacts();
+    attributes.apply(shared, record.attributes, 0, record.attributes.length);
+    const facts = noFacts();
+    for (let sample = record.sampleStart; sample < record.sampleEnd; sample++) {
+      resetFacts(facts, shared);
+      attributes.apply(facts, samples.attributes, samples.attributeStart[sample]!, samples.attributeStart[sample + 1]!);
+      const use = this.#stackUse(samples.stack[sample]!, facts);
+      this.#openProfile(use.shard);
+      this.#fillRow(use, facts, samples.link[sample]!);
+      this.#events(use, facts, sample);
+    }
+    this.#counts.samples += record.sampleEnd - record.sampleStart;
+  }
+
+  #events(use: StackUse, facts: SampleFacts, sample: number): void {
+    const { samples } = this.#message.otlp;
+    const { shape, record } = this.#profile;
+    const [valueStart, valueEnd] = [samples.valueStart[sample]!, samples.valueStart[sample + 1]!];
+    const [timeStart, timeEnd] = [samples.timestampStart[sample]!, samples.timestampStart[sample + 1]!];
+    const row = this.#row;
+    if (timeEnd > timeStart) {
+      row.durationNanos = nullInt64;
+      row.count = 1n;
+      for (let at = 0; at < timeEnd - timeStart; at++) {
+        row.value = valueEnd > valueStart ? scaled(samples.values[valueStart + at]!, shape.scale) : shape.scale;
+        const word = 2 * (timeStart + at);
+        this.#event(use, facts, samples.timestamps[word]!, samples.timestamps[word + 1]!);
+      }
+      return;
+    }
+    if (valueEnd === valueStart) this.#counts.samplesEmpty++;
+    row.durationNanos = clampInt64(record.durationNanos);
+    for (let at = valueStart; at < valueEnd; at++) {
+      const value = samples.values[at]!;
+      row.value = scaled(value, shape.scale);
+      row.count = shape.countsEvents ? value : 1n;
+      this.#event(use, facts, shape.timeLow, shape.timeHigh);
+    }
+  }
+
+  #event(use: StackUse, facts: SampleFacts, low: number, high: number): void {
+    const row = this.#row;
+    let micros = microsOf(low, high);
+    const attributes = row.attributes;
+    if (!isBelieved(micros, this.#appendMicros)) {
+      micros = this.#appendMicros;
+      this.#counts.timesReplaced++;
+      // A profile without any time has none of its own to keep.
+      if (low !== 0 || high !== 0) row.attributes = this.#mapWithTime(use.shard, facts, (BigInt(high) << 32n) | BigInt(low));
+    }
+    row.time = BigInt(micros);
+    const date = dateOf(micros);
+    if (use.date !== date) this.#ensureStack(use, date);
+    use.shard.output.builder.addSample(row);
+    this.#counts.rows++;
+    row.attributes = attributes;
+  }
+
+  #fillRow(use: StackUse, facts: SampleFacts, link: number): void {
+    const row = this.#row;
+    const { shard } = use;
+    const { builder } = shard.output;
+    row.type = shard.type;
+    row.stack = use.row;
+    row.link = link === 0 ? 0 : this.#link(shard, link, facts.linkSource);
+    row.resource = this.#resourceRow(shard, this.#serviceResource(facts, use.stack.isKernel));
+    row.scopeName = shard.scopeName;
+    row.profileId = shard.profileId;
+    row.threadId = facts.threadId;
+    row.threadName = builder.string(facts.threadName);
+    row.cpuLogicalNumber = facts.cpuLogicalNumber;
+    row.attributes = this.#map(shard, facts);
+  }
+
+  #stackUse(index: number, facts: SampleFacts): StackUse {
+    const { kind } = this.#profile;
+    this.#stacks[kind] ??= new MessageStacks(this.#message.otlp, this.#message.texts, this.#message.mappings, kind === 1, this.#target.nameOf);
+    const stack = this.#stacks[kind].stack(index);
+    const { service } = this.#serviceResource(facts, stack.isKernel);
+    const key = service.slot * 2 ** 33 + 2 * index + kind;
+    const known = this.#uses.get(key);
+    if (known) return known;
+    const id = service.part + stack.part;
+    const shard = this.#shard(shardOf(id, this.#target.shards));
+    const use = { stack, kind, id, words: wordsOf(id), serviceName: service.name, shard, row: shard.output.builder.stackId(id), date: -1 };
+    this.#uses.set(key, use);
+    return use;
+  }
+
+  #serviceResource(facts: SampleFacts, isKernel: boolean): ServiceResource {
+    const resource = facts.overrides.length === 0 ? this.#profile.resource : this.#override(this.#profile.resource, facts);
+    const kinds = this.#plain.get(resource) ?? [];
+    const known = kinds[isKernel ? 1 : 0];
+    if (known) return known;
+    const name = serviceNameOf(resource, isKernel);
+    const made = { resource, service: this.#service(resource.strings.service_namespace ?? '', name) };
+    kinds[isKernel ? 1 : 0] = made;
+    this.#plain.set(resource, kinds);
+    return made;
+  }
+
+  #override(resource: Resource, facts: SampleFacts): Resource {
+    const number = this.#resourceNumbers.get(resource) ?? this.#resourceNumbers.size;
+    this.#resourceNumbers.set(resource, number);
+    const key = `${number} ${JSON.stringify(facts.overrides.map(([column, value]) => [column, String(value)]))}`;
+    const known = this.#overridden.get(key);
+    if (known) return known;
+    const made = overridden(resource, facts.overrides);
+    this.#overridden.set(key, made);
+    return made;
+  }
+
+  #service(namespace: string, name: string): Service {
+    const key = JSON.stringify([namespace, name]);
+    const known = this.#services.get(key);
+    if (known) return known;
+    const service = { name, part: servicePart(namespace, name), slot: this.#services.size };
+    this.#services.set(key, service);
+    return service;
+  }
+
+  #shard(number: number): ShardRows {
+    const known = this.#shards[number];
+    if (known) return known;
+    const output = this.#target.output(number);
+    output.builder.beginSegment(this.#position.offset, this.#position.appendTimeMillis);
+    const shard: ShardRows = {
+      output,
+      frames: new Map(),
+      resources: new Map(),
+      links: [],
+      profile: -1,
+      type: 0,
+      scopeName: 0,
+      profileId: 0,
+      maps: new Map(),
+    };
+    this.#shards[number] = shard;
+    return shard;
+  }
+
+  /** The first row of a profile in a shard opens it there. */
+  #openProfile(shard: ShardRows): void {
+    const { index, record, digest, shape } = this.#profile;
+    if (shard.profile === index) return;
+    const { builder } = shard.output;
+    builder.beginProfile(digest);
+    shard.profile = index;
+    shard.type = builder.type(shape.type, shape.unit);
+    shard.scopeName = builder.string(record.scope.name);
+    shard.profileId = builder.string(idText(this.#message, record.profileId.start, record.profileId.end));
+    shard.maps = new Map();
+  }
+
+  #resourceRow(shard: ShardRows, found: ServiceResource): number {
+    const known = shard.resources.get(found);
+    if (known !== undefined) return known;
+    const { builder } = shard.output;
+    const { resource, service } = found;
+    const strings: Partial<Record<ResourceStringColumn, string>> = { ...resource.strings, service_name: service.name };
+    const row = builder.addResource({ strings, processPid: resource.processPid, attributes: builder.map(resource.rest) });
+    shard.resources.set(found, row);
+    return row;
+  }
+
+  #link(shard: ShardRows, index: number, source: string): number {
+    const known = source === '' ? shard.links[index] : undefined;
+    if (known !== undefined) return known;
+    const { traceStart, traceEnd, spanStart, spanEnd } = this.#message.otlp.dictionary.links;
+    const traceId = idText(this.#message, traceStart[index]!, traceEnd[index]!);
+    const spanId = idText(this.#message, spanStart[index]!, spanEnd[index]!);
+    // A span is nothing without its trace.
+    const link = traceId === '' ? 0 : shard.output.builder.link(traceId, spanId, source || 'otlp');
+    if (source === '') shard.links[index] = link;
+    return link;
+  }
+
+  #map(shard: ShardRows, facts: SampleFacts): number {
+    const key = facts.others.join(' ');
+    const known = shard.maps.get(key);
+    if (known !== undefined) return known;
+    const map = shard.output.builder.map(this.#entries(facts));
+    shard.maps.set(key, map);
+    return map;
+  }
+
+  #mapWithTime(shard: ShardRows, facts: SampleFacts, nanos: bigint): number {
+    return shard.output.builder.map([...this.#entries(facts), [timeOriginalAttribute, timeText(nanos)]]);
+  }
+
+  /** Scope, profile, sample: the nearer one wins. */
+  #entries(facts: SampleFacts): (readonly [string, string])[] {
+    const ofScope = this.#profile.scopeAttributes.map(([key, value]) => [key, valueText(value)] as const);
+    return [...ofScope, ...facts.others.map((index) => this.#message.attributes.entry(index))];
+  }
+
+  #ensureStack(use: StackUse, date: number): void {
+    use.date = date;
+    const { output, frames } = use.shard;
+    const key = date * 2 ** 32 + use.row;
+    if (output.added.has(key) || this.#target.known.has(use.words, date, output.shard)) return;
+    output.added.add(key);
+    output.sent.push({ words: use.words, date });
+    output.builder.beginStack({ id: use.id, date, serviceName: use.serviceName, cut: use.stack.cut });
+    for (const location of use.stack.locations) {
+      const first = frames.get(2 * location.slot + use.kind);
+      if (first === undefined) {
+        for (const [index, frame] of location.frames.entries()) {
+          const row = output.builder.addFrame(frame);
+          if (index === 0) frames.set(2 * location.slot + use.kind, row);
+        }
+      } else for (let index = 0; index < location.frames.length; index++) output.builder.repeatFrame(first + index);
+    }
+    this.#counts.stacks++;
+  }
+}
+
+function resetFacts(facts: SampleFacts, shared: Readonly<SampleFacts>): void {
+  facts.threadId = shared.threadId;
+  facts.threadName = shared.threadName;
+  facts.cpuLogicalNumber = shared.cpuLogicalNumber;
+  facts.linkSource = shared.linkSource;
+  facts.overrides.length = 0;
+  facts.others.length = 0;
+  for (const override of shared.overrides) facts.overrides.push(override);
+  for (const other of shared.others) facts.others.push(other);
+}
+
+/** Lower hex; '' for none or for zeros. */
+function idText({ texts, otlp }: PreparedMessage, start: number, end: number): string {
+  for (let at = start; at < end; at++) if (otlp.bytes[at] !== 0) return texts.bytes.toString('hex', start, end);
+  return '';
+}
+
+function wordsOf(id: string): Uint32Array {
+  return Uint32Array.of(
+    Number.parseInt(id.slice(0, 8), 16),
+    Number.parseInt(id.slice(8, 16), 16),
+    Number.parseInt(id.slice(16, 24), 16),
+    Number.parseInt(id.slice(24), 16),
+  );
+}
+
+function emptyRow(): Required<SampleRow> {
+  return {
+    time: 0n,
+    value: 0n,
+    count: 0n,
+    type: 0,
+    stack: 0,
+    resource: 0,
+    durationNanos: nullInt64,
+    weight: 1,
+    link: 0,
+    scopeName: 0,
+    profileId: 0,
+    threadId: nullInt64,
+    threadName: 0,
+    cpuLogicalNumber: 0,
+    attributes: 0,
+  };
+}
