@@ -32,7 +32,7 @@ export class BuilderWorker {
       load: (...parameters) => call('load', parameters),
       append: (messages) => {
         // Copies of exactly the values: a posted view takes its whole buffer along, which others may share.
-        const copies = messages.map((message): RowsInput => ({ ...message, value: message.value.slice() }));
+        const copies = messages.map((message): RowsInput => ({ ...message, value: new Uint8Array(message.value) }));
         return call(
           'append',
           [copies],

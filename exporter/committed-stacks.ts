@@ -16,7 +16,7 @@ export async function readStackIds(store: Store, key: string): Promise<string[]>
     slice: async (start, end = head.bytes) => {
       const bytes = await store.get(key, { start, end });
       if (bytes === null) throw new PipelineError('store_missing', `${key}: went away while it was read`);
-      return bytes.slice().buffer;
+      return new Uint8Array(bytes).buffer; // a copy: a Buffer may be a view of a pool
     },
   };
   const ids: string[] = [];

@@ -123,7 +123,8 @@ export class Shard {
     if (this.#mustLoad) await this.#load();
     await this.#read(this.#readWait());
     if (this.#hotIsDue()) await this.#writeHot();
-    if (this.#publishing === null && this.#publishIsDue()) await this.#beginPublication();
+    // A publication that has just failed leaves its batch closed until the next load.
+    if (this.#publishing === null && !this.#mustLoad && this.#publishIsDue()) await this.#beginPublication();
     this.#beginSweep();
     if (!this.#refused) this.#settle();
   }
