@@ -106,11 +106,12 @@ system_packages() {
   if ! run_install "$command"; then
     # A fresh container has no package lists yet, an old one has stale ones.
     case $manager in
-      apt) run_install 'apt-get update' ;;
-      apk) run_install 'apk update' ;;
-      pacman) run_install 'pacman -Sy --noconfirm' ;;
+      apt) update='apt-get update' ;;
+      apk) update='apk update' ;;
+      pacman) update='pacman -Sy --noconfirm' ;;
+      *) update=true ;;
     esac
-    run_install "$command" || true
+    { run_install "$update" && run_install "$command"; } || true
   fi
   parts=$(missing_parts | words)
   [ -z "$parts" ] || say "missing: $parts; this failed (.setup/system.log): $command"
