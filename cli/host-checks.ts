@@ -1,0 +1,96 @@
+// What `flamelake doctor` looks at besides the rights for eBPF: Node, disk, ports. Each check says what
+// was found and, where it is not as it should be, what to do.
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { formatBytes } from '../lib/bytes.ts';
+import { refuseNetworkFileSystem } from '../lib/filesystem.ts';
+import type { OptionValues } from './option-table.ts';
+
+export interface Check {
+  readonly name: string;
+  /** `limited`: it works, with less. */
+  readonly state: 'ok' | 'limited' | 'missing';
+  readonly found: string;
+  /** Empty where all is well. */
+  readonly advice: string;
+}
+
+const nodeMajorMin = 24;
+/** The log's bound and a day of a busy host's lake. */
+const freeBytesWanted = 5 * 2 ** 30;
+
+export function checkNode(): Check {
+  const major = Number(process.versions.node.split('.')[0]);
+  const found = `${process.version} at ${process.execPath}`;
+  if (major >= nodeMajorMin) return { name: 'Node', state: 'ok', found, advice: '' };
+  return { name: 'Node', state: 'missing', found, advice: `Node >= ${nodeMajorMin} is needed; start it with bin/flamelake, which brings its own` };
+}
+
+export function checkData(values: OptionValues): Check {
+  const name = 'Data directory';
+  const dir = path.resolve(values.data);
+  // Where it is not there yet, the folder it will be made in decides.
+  let there = dir;
+  while (!existsSync(there)) there = path.dirname(there);
+  try {
+    accessSync(there, constants.W_OK);
+  } catch {
+    return { name, state: 'missing', found: `${there} may not be written by this user`, advice: 'change its owner, or choose another directory with --data' };
+  }
+  const { bavail, bsize } = statfsSync(there);
+  const free = bavail * bsize;
+  const found = `${dir}, ${formatBytes(free)} free`;
+  try {
+    refuseNetworkFileSystem(there, 'the log');
+  } catch (error) {
+    return { name, state: 'missing', found, advice: (error as Error).message };
+  }
+  if (free < freeBytesWanted)
+    return { name, state: 'limited', found, advice: `${formatBytes(freeBytesWanted)} are wanted; make room or choose another disk with --data` };
+  return { name, state: 'ok', found, advice: '' };
+}
+
+export async function checkPorts(values: OptionValues): Promise<Check[]> {
+  const asked = [
+    ['Page and API', values.listen, '--listen'],
+    ['OTLP/gRPC', values.otlpGrpc, '--otlp-grpc'],
+    ['OTLP/HTTP', values.otlpHttp, '--otlp-http'],
+  ] as const;
+  return Promise.all(asked.map(([name, address, flag]) => checkPort(name, address, flag)));
+}
+
+function checkPort(name: string, address: string, flag: string): Promise<Check> {
+  const at = address.lastIndexOf(':');
+  const host = address.slice(0, at).replace(/^\[|\]$/g, '');
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const busy = error.code === 'EADDRINUSE';
+      const found = busy ? `${address} is in use` : `${address} can't be listened on (${error.code})`;
+      resolve({
+        name,
+        state: 'limited',
+        found,
+        advice: busy ? `fine if that is flamelake up; otherwise choose another with ${flag}` : `choose another with ${flag}`,
+      });
+    });
+    server.listen({ host, port: Number(address.slice(at + 1)), exclusive: true }, () =>
+      server.close(() => resolve({ name, state: 'ok', found: `${address} is free`, advice: '' })),
+    );
+  });
+}
+
+/** More files than this are open at once only under a full load of connections. */
+const openFilesWanted = 4096;
+
+export function checkOpenFiles(): Check {
+  const limit = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 'unknown';
+  const enough = limit === 'unlimited' || Number(limit) >= openFilesWanted;
+  return {
+    name: 'Open files',
+    state: enough ? 'ok' : 'limited',
+    found: `at most ${limit}`,
+    advice: enough ? '' : `${openFilesWanted} are wanted for many senders at once: ulimit -n, or LimitNOFILE= of the service`,
+  };
+}
