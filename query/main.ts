@@ -1,0 +1,55 @@
+// The query stage: opens the lake for reading, answers over HTTP, shows the page. Wiring only.
+import type { StartStage } from '../lib/stage.ts';
+import type { Report } from './api.ts';
+import { createGate } from './gate.ts';
+import { parseListen, startHttp } from './http.ts';
+import { limits } from './limits.ts';
+import { openQuery } from './query.ts';
+
+export interface QueryOptions {
+  /** URL of the store that holds the lake. */
+  readonly store: string;
+  /** host:port of the page, the API, health and metrics. */
+  readonly listen: string;
+  /** State of every stage, for /readyz and the page. */
+  readonly reports: () => Report[];
+  /** Prometheus text of every stage, for /metrics. */
+  readonly metricsText: () => Promise<string>;
+}
+
+/** How long answers that are under way may take when the stage stops. */
+const stopMillis = 2_000;
+
+export const startQuery: StartStage<QueryOptions> = async (options, host) => {
+  const listen = parseListen(options.listen);
+  const query = await openQuery({ store: options.store });
+  const gate = createGate(limits.concurrentMax, limits.waitingMax);
+  const answers = host.meter.createCounter('flamelake.query.answers', { unit: '{answer}', description: 'HTTP answers by route and status' });
+  const duration = host.meter.createHistogram('flamelake.query.duration', { unit: 's', description: 'Time to an HTTP answer by route' });
+  host.meter
+    .createObservableGauge('flamelake.query.running', { unit: '{query}', description: 'Questions being worked on and waiting' })
+    .addCallback((result) => result.observe(gate.running + gate.waiting));
+
+  const { server, url } = await startHttp({
+    listen,
+    gate,
+    api: { query, reports: options.reports, nowMillis: Date.now },
+    metricsText: options.metricsText,
+    logger: host.logger,
+    answered: (route, status, millis) => {
+      answers.add(1, { route, status });
+      duration.record(millis / 1000, { route });
+    },
+  });
+  return {
+    status: () => ({ ready: server.listening, text: `page and API on ${url}` }),
+    stop: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), stopMillis);
+      await closed;
+      clearTimeout(late);
+      await query.close();
+    },
+  };
+};
