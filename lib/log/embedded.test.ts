@@ -332,19 +332,34 @@ describe('damage', () => {
   });
 });
 
-test('appends that wait together share a transaction', async () => {
-  const log = await place.open();
-  await log.ensureTopic({ name: 't', partitions: 1 });
-  // Opening a topic looks for trimmed records and empties the write-ahead file; behind two appends that is done.
-  for (let index = 0; index < 2; index++) await log.append('t', 0, { value: new Uint8Array(100) });
-  const before = commits(`${place.topicFile('t')}-wal`);
-  await Promise.all(Array.from({ length: 1000 }, () => log.append('t', 0, { value: new Uint8Array(100) })));
-  const together = commits(`${place.topicFile('t')}-wal`) - before;
-  expect(together).toBeGreaterThan(0);
-  expect(together).toBeLessThan(100);
-  // One after the other, each has its own.
-  for (let index = 0; index < 10; index++) await log.append('t', 0, { value: new Uint8Array(100) });
-  expect(commits(`${place.topicFile('t')}-wal`) - before - together).toBe(10);
+describe('appends that wait together', () => {
+  const small = { value: new Uint8Array(100) };
+
+  /** Opening a topic looks for trimmed records and empties the write-ahead file; behind two appends that is done. */
+  async function openTopic(log: Log, name: string): Promise<() => number> {
+    await log.ensureTopic({ name, partitions: 1 });
+    for (let index = 0; index < 2; index++) await log.append(name, 0, small);
+    const before = commits(`${place.topicFile(name)}-wal`);
+    return () => commits(`${place.topicFile(name)}-wal`) - before;
+  }
+
+  test('share a transaction; one after the other, each has its own', async () => {
+    const log = await place.open();
+    const transactions = await openTopic(log, 't');
+    await Promise.all(Array.from({ length: 1000 }, () => log.append('t', 0, small)));
+    const together = transactions();
+    expect(together).toBeGreaterThan(0);
+    expect(together).toBeLessThan(100);
+    for (let index = 0; index < 10; index++) await log.append('t', 0, small);
+    expect(transactions() - together).toBe(10);
+  });
+
+  test('share it also where they alternate between topics', async () => {
+    const log = await place.open();
+    const counts = [await openTopic(log, 'a'), await openTopic(log, 'b')];
+    await Promise.all(Array.from({ length: 1000 }, (_, index) => log.append(index % 2 === 0 ? 'a' : 'b', 0, small)));
+    for (const transactions of counts) expect(transactions()).toBeLessThan(100);
+  });
 });
 
 /** Transactions in a write-ahead file: frames that carry the size of the database (SQLite file format, 4.1). */

@@ -39,8 +39,8 @@ export const waitMillisMax = 60_000;
 export const busyMillisMax = 5_000;
 /** The same for a heartbeat: another one follows in a second, and the thread has appends to write. */
 export const heartbeatBusyMillisMax = 200;
-/** A checkpoint after so much was written by this process: the write-ahead file stays near this size. */
-export const checkpointBytes = 16 * 1024 * 1024;
+/** A checkpoint when the write-ahead file has this size: the appends behind it wait about 10 ms for it. */
+export const checkpointBytes = 4 * 1024 * 1024;
 /** Beyond this size of the write-ahead file, readers are waited for so that it starts again from its head. */
 export const walBytesMax = 128 * 1024 * 1024;
 
@@ -58,7 +58,7 @@ export const freeBytesKept = 32 * 1024 * 1024;
 export const vacuumStepPages = 256;
 
 /** Readers that wait look again this often even if no wake-up came (it may get lost, never the data). */
-export const pollMillis = 250;
+export const pollMillis = 1_000;
 /** The same where the kernel gives no file notifications (its inotify instances are used up). */
 export const pollWithoutWatchMillis = 20;
 

@@ -107,7 +107,7 @@ export interface Log {
   remember(group: string, topic: string, partition: number, position: PartitionPosition): Promise<void>;
   /**
    * Says that nothing below `offset` is needed by anybody any more. The embedded log frees the space;
-   * Kafka leaves it to its retention.
+   * Kafka leaves it to its retention. Throws offset_out_of_range above the end.
    */
   trim(topic: string, partition: number, offset: number): Promise<void>;
   /** Bytes on disk now and the bound, where the log knows them (Kafka: null). */

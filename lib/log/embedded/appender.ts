@@ -13,7 +13,7 @@ export interface AppenderHooks {
   answer(id: number, place: { partition: number; offset: number }): void;
   fail(id: number, error: unknown): void;
   /** After the answers are out. */
-  written(topic: TopicFile, bytes: number): void;
+  written(topic: TopicFile): void;
 }
 
 /** Row header, offsets, checksum and the share of a page that stays empty. */
@@ -53,15 +53,17 @@ export class Appender {
     }
   }
 
-  /** The oldest append's topic decides; order within a topic is kept, topics are independent. */
+  /** The oldest append's topic decides. Order within a topic is kept; topics are independent. */
   #takeGroup(): Append[] {
     const topic = this.#queue[0]?.topic;
     const group: Append[] = [];
     const rest: Append[] = [];
     let bytes = 0;
+    let full = false;
     for (const append of this.#queue) {
-      const fits = group.length === 0 || (rest.length === 0 && group.length < groupMessagesMax && bytes + append.value.byteLength <= groupBytesMax);
-      if (append.topic === topic && fits) {
+      const mine = append.topic === topic;
+      full ||= mine && group.length > 0 && (group.length >= groupMessagesMax || bytes + append.value.byteLength > groupBytesMax);
+      if (mine && !full) {
         group.push(append);
         bytes += append.value.byteLength;
       } else rest.push(append);
@@ -83,10 +85,7 @@ export class Appender {
     admitted.forEach((append, index) => {
       this.#hooks.answer(append.id, places[index]!);
     });
-    this.#hooks.written(
-      topic,
-      admitted.reduce((sum, append) => sum + bytesOf(append), 0),
-    );
+    this.#hooks.written(topic);
   }
 
   /** Leaves out, and answers, what has no partition or no room. */

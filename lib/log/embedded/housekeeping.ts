@@ -19,8 +19,6 @@ export class Housekeeping {
   readonly #toSweep = new Set<string>();
   /** Topics whose step failed (disk full, busy): tried again after a rest. */
   readonly #failed = new Set<string>();
-  /** Bytes written by this process since its last checkpoint of the topic. */
-  readonly #unmoved = new Map<string, number>();
   #rest: NodeJS.Timeout | null = null;
 
   constructor(options: HousekeepingOptions) {
@@ -37,10 +35,8 @@ export class Housekeeping {
     this.#options.schedule();
   }
 
-  written(topic: TopicFile, bytes: number): void {
-    const unmoved = (this.#unmoved.get(topic.name) ?? 0) + bytes;
-    this.#unmoved.set(topic.name, unmoved);
-    if (unmoved >= checkpointBytes) this.#options.guard(() => this.#checkpoint(topic));
+  written(topic: TopicFile): void {
+    this.#options.guard(() => this.#checkpointIfLarge(topic));
   }
 
   step(): void {
@@ -50,8 +46,10 @@ export class Housekeeping {
     this.#failed.add(name);
     this.#options.guard(() => {
       const topic = this.#options.topics.get(name);
-      if (topic.sweep() || this.#shrink(topic)) this.sweep(name);
-      else topic.checkpoint(true);
+      if (topic.sweep() || this.#shrink(topic)) {
+        this.#checkpointIfLarge(topic);
+        this.sweep(name);
+      } else topic.checkpoint(true);
       this.#failed.delete(name);
     });
     if (this.#failed.has(name)) this.#retryAfterRest();
@@ -70,9 +68,10 @@ export class Housekeeping {
     return topic.freeBytes() < before;
   }
 
-  #checkpoint(topic: TopicFile): void {
-    this.#unmoved.delete(topic.name);
-    topic.checkpoint(this.#options.files.walBytes(topic.file) > walBytesMax);
+  /** The file is cut when it starts anew, so its size says what has not been moved. */
+  #checkpointIfLarge(topic: TopicFile): void {
+    const bytes = this.#options.files.walBytes(topic.file);
+    if (bytes >= checkpointBytes) topic.checkpoint(bytes >= walBytesMax);
   }
 
   #retryAfterRest(): void {

@@ -56,10 +56,10 @@ const housekeeping = new Housekeeping({ topics, files, bytesMax, schedule, guard
 const appender = new Appender(topics, files, bytesMax, {
   answer: (id, place) => send({ id, result: place }),
   fail,
-  written(topic, bytes) {
+  written(topic) {
     wakeFiles?.wake(topic.name);
     readers.look(topic.name);
-    housekeeping.written(topic, bytes);
+    housekeeping.written(topic);
   },
 });
 let wakeFiles: WakeFiles | null = null;
