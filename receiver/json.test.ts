@@ -63,6 +63,15 @@ test('64-bit numbers may be strings or numbers, and keep every digit', () => {
   expect(read(wrap('"1790000000123456789"', '["-9223372036854775808","7"]', '["18446744073709551615"]'))).toEqual(expected);
 });
 
+test('a profile id may be hex, as Collectors write it, or base64, as proto3 says', () => {
+  const id = Uint8Array.from({ length: 16 }, (_, index) => index * 16);
+  for (const profileId of [Buffer.from(id).toString('hex'), Buffer.from(id).toString('base64'), Buffer.from(id).toString('base64url')]) {
+    expect(
+      read({ resourceProfiles: [{ scopeProfiles: [{ profiles: [{ profileId }] }] }] }).resourceProfiles[0]!.scopeProfiles[0]!.profiles[0]!.profileId,
+    ).toEqual(id);
+  }
+});
+
 test('unknown fields and null are passed over', () => {
   expect(read({ later: { x: [1] }, resourceProfiles: null, dictionary: { stringTable: ['', 'a'], newTable: [{}] } }).dictionary?.stringTable).toEqual([
     '',
@@ -87,8 +96,8 @@ describe('says where it is wrong', () => {
     [{ dictionary: { linkTable: [{}, { traceId: 'xyz' }] } }, /^OTLP JSON, dictionary.linkTable\[1\].traceId: found "xyz", expected pairs of hex digits$/],
     [{ dictionary: { link_table: [{ span_id: '123' }] } }, /dictionary.linkTable\[0\].spanId/],
     [
-      { resourceProfiles: [{}, { scopeProfiles: [{ profiles: [{ profileId: 'AQIDBAUGBwgJCgsMDQ4P' }] }] }] },
-      /^OTLP JSON, resourceProfiles\[1\].scopeProfiles\[0\].profiles\[0\].profileId: found "AQIDB/,
+      { resourceProfiles: [{ scopeProfiles: [{ profiles: [{ profileId: 'not base64!' }] }] }] },
+      /^OTLP JSON, resourceProfiles\[0\].scopeProfiles\[0\].profiles\[0\].profileId: found "not base64!"/,
     ],
     [{ resourceProfiles: {} }, /^OTLP JSON, ProfilesData.resource_profiles: found expected Array, got object/],
     [{ dictionary: { stackTable: [{ locationIndices: [1, 1.5] }] } }, /^OTLP JSON, Stack.location_indices: found list item #2/],

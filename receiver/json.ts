@@ -56,9 +56,8 @@ type JsonObject = { [key: string]: JsonValue };
 const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
- * Trace and span ids are hex in OTLP/JSON and base64 in proto3's mapping. The specification leaves a
- * profile's id at base64, Collectors write it in hex: its length tells. What has a wrong shape is left
- * for fromJson to refuse.
+ * Trace and span ids are hex in OTLP/JSON, base64 in proto3's mapping. Of profile ids the specification
+ * says nothing, so base64; Collectors write hex. What has a wrong shape is left for fromJson to refuse.
  */
 function hexIdsToBase64(root: JsonObject): void {
   const dictionary = root.dictionary;

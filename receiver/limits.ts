@@ -55,8 +55,8 @@ export const idleMillisMax = 120_000;
 /** Body bytes read and thrown away behind an early refusal, so that the sender gets to read the answer. */
 export const drainBytesMax = 16 * 1024 * 1024;
 export const drainMillisMax = 5_000;
-/** How long stop() waits for requests in flight. */
-export const stopMillisMax = 10_000;
+/** How long stop() waits for requests in flight: less than the 10 s that `up` gives the whole stage. */
+export const stopMillisMax = 5_000;
 
 /** The receiver's share of the log's bound on disk: a full log must still move what it has to its end. */
 export const logShare = (logBytesMax: number): number => (logBytesMax / 4) * 3;
