@@ -78,9 +78,10 @@ function readNotes(area: Uint8Array, align: number): NoteIds {
     const type = view.getUint32(at + 8, true);
     const start = at + Math.ceil((12 + nameBytes) / align) * align;
     if (start + bytes > area.length) break;
-    const name = text.toString('latin1', at + 12, at + 12 + nameBytes);
-    if (name === 'GNU\0' && type === gnuBuildIdType && bytes >= gnuBytesMin && bytes <= gnuBytesMax) gnu ??= text.toString('hex', start, start + bytes);
-    if (name === 'Go\0\0' && type === goBuildIdType && bytes > 0 && bytes <= goBytesMax) go ??= text.toString('utf8', start, start + bytes);
+    // Go counts the padding of its name as part of it.
+    const name = text.toString('latin1', at + 12, at + 12 + nameBytes).replace(/\0+$/, '');
+    if (name === 'GNU' && type === gnuBuildIdType && bytes >= gnuBytesMin && bytes <= gnuBytesMax) gnu ??= text.toString('hex', start, start + bytes);
+    if (name === 'Go' && type === goBuildIdType && bytes > 0 && bytes <= goBytesMax) go ??= text.toString('utf8', start, start + bytes);
     at = start + Math.ceil(bytes / align) * align;
   }
   return { gnu, go };
