@@ -115,7 +115,7 @@ describe('kill -9 in the middle of a load', () => {
     for (const stage of ['receiver', 'processor', 'exporter', 'query']) {
       const before = load.messages();
       await until('the load moves', visibleMillis, () => load.messages() > before + 20);
-      const victim = descendants(up.pid).find((pid) => commandLine(pid).includes(stage));
+      const victim = descendants(up.pid).find((pid) => new RegExp(`stage-process\\.[tj]s ${stage} `).test(commandLine(pid)));
       expect(victim, `a process for ${stage} among ${descendants(up.pid).map(commandLine).join(' | ')}`).toBeDefined();
       process.kill(victim!, 'SIGKILL');
       await until(`${stage} is gone`, 1_000, () => !isAlive(victim!));

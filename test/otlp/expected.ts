@@ -87,11 +87,13 @@ export function expectedRows(message: MessageModel, sentMillis: number): Expecte
 }
 
 function sampleRows(resource: ResourceModel, profile: ProfileModel, sample: SampleModel, sentNanos: bigint): ExpectedRow[] {
-  const shared: SampleText = { ...resourceCells(resource), ...profileCells(profile), ...sampleCells(profile, sample), ...linkCells(sample) };
-  const serviceName = String(shared.service_name);
-  const stack = stackText(serviceName, sample.stack);
+  const cells = { ...resourceCells(resource), ...profileCells(profile), ...sampleCells(profile, sample), ...linkCells(sample) };
+  const serviceName = cells.service_name ?? standInName(cells, sample);
+  const shared: SampleText = { ...cells, service_name: serviceName };
+  const locations = sample.stack.map((location) => inFile(location, resource.scope?.name ?? ''));
+  const stack = stackText(serviceName, locations);
   const serviceKey = identity([shared.service_namespace, serviceName]);
-  const stackKey = identity([serviceKey, stack.cut, sample.stack.filter((location) => cutReason(location) === null).map(identityOfLocation)]);
+  const stackKey = identity([serviceKey, stack.cut, locations.filter((location) => cutReason(location) === null).map(identityOfLocation)]);
   return events(profile, sample).map(({ timeNanos, ...cells }) => ({
     sample: { ...shared, ...cells, ...timeCells(timeNanos, sentNanos, shared.attributes as MapText) },
     stack,
@@ -139,12 +141,28 @@ function timeCells(timeNanos: bigint, sentNanos: bigint, attributes: MapText): S
   return { time: null, attributes: sortedMap([...(attributes ?? []), ['flamelake.time_original', original]]) };
 }
 
-function resourceCells(resource: ResourceModel): SampleText {
-  const cells = columnCells(resource.attributes, resourceColumns);
-  const executable = cells.process_executable_name;
+/** A task without memory of its own has a number and kernel frames, and nothing else is known of it. */
+function standInName(cells: Readonly<Record<string, CellText | MapText>>, sample: SampleModel): string {
+  if (cells.process_executable_name) return `unknown_service:${cells.process_executable_name}`;
+  const frames = sample.stack.filter((location) => cutReason(location) === null);
+  const isKernel = frames.length > 0 && frames.every((location) => location.attributes.get('profile.frame.type') === 'kernel');
+  return isKernel && cells.process_pid && !cells.process_executable_path ? 'kernel' : 'unknown_service';
+}
+
+/**
+ * Our agent and the opentelemetry-ebpf-profiler send addresses of the file. Others send those of the
+ * process; they are brought back to the file by the mapping that they lie in.
+ */
+function inFile(location: LocationModel, scopeName: string): LocationModel {
+  const { mapping, address } = location;
+  const isOfFile = scopeName === 'flamelake.agent' || scopeName.endsWith('ebpf-profiler');
+  if (!mapping || isOfFile || mapping.start === mapping.offset || address < mapping.start || address >= mapping.limit) return location;
+  return { ...location, address: address - mapping.start + mapping.offset };
+}
+
+function resourceCells(resource: ResourceModel): Record<string, CellText | MapText> & { service_name?: CellText } {
   return {
-    ...cells,
-    service_name: cells.service_name ?? (executable ? `unknown_service:${executable}` : 'unknown_service'),
+    ...columnCells(resource.attributes, resourceColumns),
     scope_name: resource.scope?.name || null,
     resource_attributes: mapText(resource.attributes, resourceColumns),
   };
@@ -245,7 +263,8 @@ function frameTexts(location: LocationModel): FrameText[] {
     type: typeof type === 'string' && type !== '' ? type : null,
     mapping: location.mapping?.name || null,
     build_id: location.mapping ? buildId(location.mapping) : null,
-    address: location.address === 0n ? null : `0x${location.address.toString(16)}`,
+    // Without a build id an address means nothing to anybody else.
+    address: location.address === 0n || !location.mapping || buildId(location.mapping) === null ? null : `0x${location.address.toString(16)}`,
   };
   const lines = location.lines.length > 0 ? location.lines : [{ function: '', systemName: '' }];
   return lines.map((line, index) => ({

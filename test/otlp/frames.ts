@@ -51,8 +51,9 @@ export const frameKinds: Readonly<Record<string, FrameMaker>> = {
     ];
     return { mapping: file, address: addressIn(random, file), lines, attributes: frameType('native') };
   },
+  // As the opentelemetry-ebpf-profiler does it: the line once more in place of an address.
   interpreted: (random) => ({
-    address: 0n,
+    address: BigInt(random.between(1, 5000)),
     lines: [{ function: `handler_${random.below(1000)}`, file: '/app/views.py', line: BigInt(random.between(1, 5000)) }],
     attributes: frameType('cpython'),
   }),
@@ -63,7 +64,8 @@ export const frameKinds: Readonly<Record<string, FrameMaker>> = {
   }),
   kernel: (random) => ({
     mapping: { name: 'vmlinux', start: 0n, limit: 0n, offset: 0n },
-    address: 0n,
+    // Different at each boot.
+    address: 0xffffffff81000000n + (random.uint64() % 0x1000000n),
     lines: [{ function: random.pick(['do_syscall_64', 'vfs_read', 'copy_page_to_iter', 'entry_SYSCALL_64_after_hwframe']) }],
     attributes: frameType('kernel'),
   }),
@@ -78,11 +80,17 @@ export const frameKinds: Readonly<Record<string, FrameMaker>> = {
   },
   jit: (random) => ({
     mapping: { name: '[anon:v8]', start: 0n, limit: 0n, offset: 0n },
-    address: 0n,
+    address: random.uint64() >> 17n,
     lines: [{ function: `LazyCompile:~render_${random.below(1000)}`, file: 'app.js', line: 12n }],
     attributes: frameType('v8js'),
   }),
   anonymous: () => ({ mapping: { name: '[anon]', start: 0n, limit: 0n, offset: 0n }, address: 0n, lines: [], attributes: frameType('native') }),
+  /** A pprof source: the address in the process, to be brought back to the file. */
+  addressOfProcess: (random) => {
+    const start = (random.uint64() >> 17n) & ~0xfffn;
+    const file: MappingModel = { name: '/opt/app/bin/app', start, limit: start + 0x40000n, offset: 0x2000n, gnu: random.hex(40) };
+    return { mapping: file, address: addressIn(random, file), lines: [], attributes: new Map<string, Value>() };
+  },
   systemNameOnly: (random) => ({
     address: 0n,
     lines: [{ function: '', systemName: `_RNvC6${random.hex(6)}`, file: 'lib.rs', line: 2n }],

@@ -2,7 +2,7 @@
 // rows that it must become. The same seed and time give the same bytes.
 import { type EncodeOptions, encodeMessage } from './encode.ts';
 import { type ExpectedRow, expectedRows } from './expected.ts';
-import { createStacks, lostLocation } from './frames.ts';
+import { createStacks, frameKinds, lostLocation } from './frames.ts';
 import { encodeJson, type JsonOptions } from './json.ts';
 import type { Attributes, LinkModel, LocationModel, MessageModel, ProfileModel, SampleModel, TypeModel, Value } from './model.ts';
 import { createRandom, type Random } from './random.ts';
@@ -47,7 +47,7 @@ export interface MessageOptions {
   readonly seed: number;
   /** Time of the newest samples. */
   readonly nowMillis: number;
-  /** Samples in each profile; every message has eight profiles. Default 6. */
+  /** Samples in each profile; every message has nine profiles. Default 6. */
   readonly samplesPerProfile?: number;
 }
 
@@ -111,6 +111,7 @@ function createMessage(world: World): MessageModel {
         profiles: [onCpu(world), offCpu(world), allocations(world), dayOld(world)],
       },
       { attributes: ebpfProfilerResource(world), scope: { name: 'go.opentelemetry.io/ebpf-profiler', version: 'v0' }, profiles: [onCpu(world)] },
+      { attributes: new Map<string, Value>([['process.pid', BigInt(world.random.between(2, 999))]]), profiles: [kernelThread(world)] },
       { attributes: new Map(), profiles: [events(world)] },
       { attributes: new Map<string, Value>([['service.name', 'agent']]), scope: { name: 'flamelake.agent', version: '' }, profiles: [losses(world)] },
       { attributes: new Map<string, Value>([['service.name', 'no-clock']]), profiles: [farOff(world)] },
@@ -246,6 +247,13 @@ function dayOld(world: World): ProfileModel {
     periodType: ['cpu', 'nanoseconds'],
     period: 50_000_000n,
   });
+}
+
+/** A kernel thread: a pid, and nothing but kernel frames. */
+function kernelThread(world: World): ProfileModel {
+  const window = recentWindow(world);
+  const sample = () => ({ stack: [frameKinds.kernel!(world.random), frameKinds.kernel!(world.random)], timestamps: timestamps(world, window, 1) });
+  return profile(world, ['samples', 'count'], window, sample, { periodType: ['cpu', 'nanoseconds'], period: 50_000_000n });
 }
 
 /** A type that nobody listed, counted by its source, without period; some stacks empty. */
