@@ -194,7 +194,7 @@ describe.skipIf(!mayMount)('the store', () => {
 const compiler = ['cc', 'clang', 'gcc'].find((name) => spawnSync(name, ['--version']).status === 0);
 
 describe.skipIf(compiler === undefined)('on a disk that answers with errors', () => {
-  // fsync and fdatasync fail with EIO, link with EPERM, once the file that the variable names exists.
+  // fsync and fdatasync fail with EIO, link with EPERM, inotify with EMFILE, once the file that the variable names exists.
   const broken = `
     #define _GNU_SOURCE
     #include <dlfcn.h>
@@ -208,6 +208,10 @@ describe.skipIf(compiler === undefined)('on a disk that answers with errors', ()
     }
     int fsync(int fd) { return sync_or_fail("fsync", fd); }
     int fdatasync(int fd) { return sync_or_fail("fdatasync", fd); }
+    int inotify_init1(int flags) {
+      if (is_broken("BROKEN_WATCH")) { errno = EMFILE; return -1; }
+      return ((int (*)(int))dlsym(RTLD_NEXT, "inotify_init1"))(flags);
+    }
     int link(const char *from, const char *to) {
       if (is_broken("BROKEN_LINK")) { errno = EPERM; return -1; }
       return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "link"))(from, to);
@@ -218,7 +222,12 @@ describe.skipIf(compiler === undefined)('on a disk that answers with errors', ()
     writeFileSync(path.join(place, 'broken.c'), broken);
     const library = path.join(place, 'broken.so');
     expect(spawnSync(compiler!, ['-shared', '-fPIC', '-o', library, path.join(place, 'broken.c'), '-ldl']).status).toBe(0);
-    env = { LD_PRELOAD: library, BROKEN_SYNC: path.join(place, 'no-sync'), BROKEN_LINK: path.join(place, 'no-link') };
+    env = {
+      LD_PRELOAD: library,
+      BROKEN_SYNC: path.join(place, 'no-sync'),
+      BROKEN_LINK: path.join(place, 'no-link'),
+      BROKEN_WATCH: path.join(place, 'no-watch'),
+    };
   });
 
   const openLog = `const log = await openLog('file://' + place + '/log');`;
@@ -249,5 +258,20 @@ describe.skipIf(compiler === undefined)('on a disk that answers with errors', ()
       log: expect.stringMatching(/^log_unavailable: .*no hard links/),
       store: expect.stringMatching(/^store_unavailable: .*no hard links/),
     });
+  });
+
+  test('readers of another process are served without notifications from the kernel too', async () => {
+    writeFileSync(env.BROKEN_WATCH!, '');
+    const script = `
+      const [reader, writer] = [await openLog('file://' + place + '/log'), await openLog('file://' + place + '/log')];
+      await writer.ensureTopic({ name: 't', partitions: 1 });
+      for (let offset = 0; offset < 10; offset++) {
+        const read = reader.read('t', 0, offset, { bytesMax: 1, waitMillis: 60_000 });
+        await writer.append('t', 0, { value: new Uint8Array(1) });
+        say(offset, (await read).next);
+      }
+      await Promise.all([reader.close(), writer.close()]);`;
+    const { said } = await run(process.execPath, program(script), env);
+    expect(Object.values(said)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 });

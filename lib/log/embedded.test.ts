@@ -382,6 +382,25 @@ describe('append time', () => {
   ])('%s', (_what, newest, now, expected) => expect(appendTime(newest, now)).toBe(expected));
 });
 
+test('append times hold while the clock was set back a little, and follow it when by much', async () => {
+  const times: number[] = [];
+  const before = Date.now();
+  for (const ahead of [0, clockHoldMillis / 2, clockHoldMillis * 24]) {
+    const log = await place.open();
+    await log.ensureTopic({ name: 't', partitions: 1 });
+    await log.append('t', 0, { value: new Uint8Array(1) });
+    times.push((await readFrom(log, 't', 0)).at(-1)!.appendTimeMillis - ahead);
+    await place.closeAll();
+    // As if the last append had been made by a clock that ran ahead.
+    const db = new DatabaseSync(place.topicFile('t'));
+    db.exec(`UPDATE partitions SET time = ${before + (ahead === 0 ? clockHoldMillis / 2 : clockHoldMillis * 24)}`);
+    db.close();
+  }
+  expect(times[0]).toBeGreaterThanOrEqual(before);
+  expect(times[1]).toBe(before);
+  expect(times[2]! + clockHoldMillis * 24).toBeLessThanOrEqual(Date.now());
+});
+
 describe('opening', () => {
   test.each(['kafka://host:9092', '/tmp/x', 'file://host/x', ''])('%j is refused with what is allowed', async (url) => {
     await expect(openLog(url)).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('file:///absolute/directory') });

@@ -21,6 +21,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { listDirectory } from './directory-list.ts';
 import { compareKeys } from './keys.ts';
 import { tmpAgeMillisMax } from './limits.ts';
 import { openStore } from './open.ts';
@@ -185,6 +186,20 @@ test('kill -9 in the middle of puts: each key holds its whole object or is not t
   }
 });
 
+test('two processes that put and delete in one folder do not get into each other’s way', { timeout: 30_000 }, async () => {
+  const script = `
+    const { openStore } = await import(${JSON.stringify(new URL('./open.ts', import.meta.url).href)});
+    const store = await openStore(${JSON.stringify(url)});
+    for (let round = 0; round < 150; round++) {
+      const key = 'a/b/' + process.pid + '-' + round;
+      if ((await store.putIfAbsent(key, new Uint8Array(1))) !== 'created') throw new Error(key);
+      await store.delete(key);
+    }`;
+  const children = [0, 1].map(() => spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'inherit'] }));
+  expect(await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]))).toEqual([0, 0]);
+  expect(await (await openStore(url)).list('')).toEqual([]);
+});
+
 describe('opening', () => {
   test('for reading only makes nothing and refuses writes', async () => {
     const store = await openStore(url, { readOnly: true });
@@ -208,6 +223,49 @@ describe('opening', () => {
     await expect(openStore(wrong)).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('file:///absolute/directory') });
   });
 });
+
+test('pages of random trees are pages of the sorted keys', async () => {
+  const random = randomNumbers(20261124);
+  const part = () =>
+    Array.from({ length: 1 + random(2) }, () => 'ab-.0'[random(5)])
+      .join('')
+      .replace(/^\./, 'c');
+  for (let tree = 0; tree < 40; tree++) {
+    const root = path.join(directory, `tree${tree}`);
+    mkdirSync(root);
+    for (let count = random(40); count > 0; count--) {
+      const key = Array.from({ length: 1 + random(4) }, part).join('/');
+      try {
+        mkdirSync(path.dirname(path.join(root, key)), { recursive: true });
+        writeFileSync(path.join(root, key), '');
+      } catch {
+        // A file where a folder should be, or the other way round.
+      }
+    }
+    const all = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    for (let round = 0; round < 30; round++) {
+      const [prefix, after] = [0, 1].map(() => (random(3) === 0 ? '' : `${part()}${random(2) ? '/' : ''}${random(2) ? part() : ''}`)) as [string, string];
+      const limit = 1 + random(6);
+      const listed = (await listDirectory(root, { prefix, after, limit })).map((entry) => entry.key);
+      const expected = all.filter((key) => key.startsWith(prefix) && Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0).slice(0, limit);
+      expect(listed, JSON.stringify({ tree, prefix, after, limit })).toEqual(expected);
+    }
+  }
+});
+
+/** Whole numbers below a bound, always the same ones for a seed (mulberry32). */
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
 
 test('the order of keys is the order of their UTF-8 bytes', () => {
   const units = ['', 'a', 'b', '/', '.', '\u007f', 'é', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}'];

@@ -11,7 +11,7 @@ import { makeFolder } from '../make-folder.ts';
 import { listDirectory } from './directory-list.ts';
 import { DurableFolders, syncFile, writeDurable } from './durable.ts';
 import { checkKey, checkPrefix } from './keys.ts';
-import { hashedTagBytesMax, listLimitDefault, listLimitMax, tmpAgeMillisMax } from './limits.ts';
+import { folderAttemptsMax, hashedTagBytesMax, listLimitDefault, listLimitMax, tmpAgeMillisMax } from './limits.ts';
 import type { PutOutcome, Store, StoreBody, StoreEntry } from './store.ts';
 
 export class DirectoryStore implements Store {
@@ -136,6 +136,7 @@ export class DirectoryStore implements Store {
     const made: string[] = [];
     makeFolder(this.#tmp, (folder) => made.push(folder));
     for (const folder of made) await this.#folders.sync(folder);
+    await this.#folders.probe();
     await this.#probe();
     await this.#sweep();
   }
@@ -228,16 +229,16 @@ export class DirectoryStore implements Store {
     await this.#folders.sync(path.dirname(file));
   }
 
-  /** A delete may take an empty folder away between making it and using it. */
+  /** A delete, here or in another process, may take an empty folder away between making it and using it. */
   async #withFolder<T>(file: string, work: () => Promise<T>): Promise<T> {
     const folder = path.dirname(file);
-    for (let attempt = 0; ; attempt++) {
-      await this.#folders.make(folder);
+    for (let attempt = 1; ; attempt++) {
       try {
+        await this.#folders.make(folder);
         return await work();
       } catch (error) {
-        const folderGone = errno(error) === 'ENOENT' && (await stat(folder).catch(() => null)) === null;
-        if (!folderGone || attempt === 10) throw error;
+        // It may also be the source of a publish that is missing; that shows by staying so.
+        if (errno(error) !== 'ENOENT' || attempt === folderAttemptsMax) throw error;
         for (let gone = folder; gone !== this.#root; gone = path.dirname(gone)) this.#folders.forget(gone);
       }
     }
@@ -384,6 +385,8 @@ function pipelineError(root: string, key: string, error: unknown): unknown {
       return make('key_invalid', 'an object and a folder would have the same name');
     case 'EXDEV':
       return make('store_unavailable', 'lies on another file system than tmp/ beside it; the store must be on one');
+    case 'EINVAL':
+      return make('store_unavailable', `the file system answers ${(error as Error).message}; put the data on one that can sync folders (ext4, xfs, btrfs)`);
     case 'ENAMETOOLONG':
       return make('key_invalid', 'the path is too long for this file system');
     default:

@@ -66,15 +66,34 @@ export class DurableFolders {
     this.#known.delete(folder);
   }
 
-  /** Puts the names in a folder on disk. */
+  /** Puts the names in a folder on disk. One that is gone (a delete took it) has none. */
   async sync(folder: string): Promise<void> {
-    const handle = await open(folder, 'r');
-    try {
-      await handle.sync();
-    } catch (error) {
-      endProcess(`${folder}: fsync failed (${(error as Error).message})`);
-    } finally {
-      await handle.close();
-    }
+    await withFolderOpen(folder, async (handle) => {
+      try {
+        await handle.sync();
+      } catch (error) {
+        endProcess(`${folder}: fsync failed (${(error as Error).message})`);
+      }
+    });
+  }
+
+  /** Throws where the file system can't sync a folder at all. */
+  async probe(): Promise<void> {
+    await withFolderOpen(this.#root, (handle) => handle.sync());
+  }
+}
+
+async function withFolderOpen(folder: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
+  let handle: FileHandle;
+  try {
+    handle = await open(folder, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    await work(handle);
+  } finally {
+    await handle.close();
   }
 }

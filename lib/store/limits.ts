@@ -19,3 +19,6 @@ export const hashedTagBytesMax = 1024 * 1024;
 
 /** Folders known to be on disk; beyond it they are simply synced once more. */
 export const durableFoldersMax = 10_000;
+
+/** A put tries again when a delete took its folder away meanwhile; more than once in a row is unheard of. */
+export const folderAttemptsMax = 5;

@@ -109,6 +109,9 @@ function syncFolder(folder: string): void {
   try {
     fsyncSync(handle);
   } catch (error) {
+    // EINVAL: this file system has no such thing, which is no failed write.
+    if ((error as NodeJS.ErrnoException).code === 'EINVAL')
+      throw new PipelineError('log_unavailable', `${folder}: the file system can't sync folders; put the data on a local disk`);
     throw new FsyncFailed(`${folder}: fsync failed (${(error as Error).message})`);
   } finally {
     closeSync(handle);
