@@ -81,16 +81,30 @@ export function differences(lake: LakeRows, expected: readonly ExpectedRow[]): s
     if (stack === undefined) found.push(`stack ${row.stack_id} of a sample of ${row.date} is not in stacks`);
     entry(rowKey(row, stack)).rows.push(row);
   }
-  const missing = [...byKey].flatMap(([key, { expected: wanted, rows }]) =>
-    wanted.length > rows.length ? [`${wanted.length - rows.length} x missing: ${key}`] : [],
-  );
-  const surplus = [...byKey].flatMap(([key, { expected: wanted, rows }]) =>
-    rows.length > wanted.length ? [`${rows.length - wanted.length} x too many: ${key}`] : [],
-  );
   found.push(...idProblems(byKey.values()), ...unusedStacks(lake));
-  if (missing.length > 0) found.push(`${missing.length} kinds of rows are missing`, ...missing.slice(0, shownMax));
-  if (surplus.length > 0) found.push(`${surplus.length} kinds of rows are too many`, ...surplus.slice(0, shownMax));
+  const missing = [...byKey].flatMap(([key, { expected: wanted, rows }]) => (wanted.length > rows.length ? [{ key, times: wanted.length - rows.length }] : []));
+  const surplus = [...byKey].flatMap(([key, { expected: wanted, rows }]) => (rows.length > wanted.length ? [{ key, times: rows.length - wanted.length }] : []));
+  if (missing.length > 0) found.push(`${missing.length} kinds of rows are missing`);
+  for (const { key, times } of missing.slice(0, shownMax)) found.push(`${times} x missing: ${nearest(key, surplus)}`);
+  if (surplus.length > 0) found.push(`${surplus.length} kinds of rows are too many`);
+  if (missing.length === 0) found.push(...surplus.slice(0, shownMax).map(({ key, times }) => `${times} x too many: ${key}`));
   return found;
+}
+
+/** A missing row is best understood by the row that came in its place. */
+function nearest(key: string, candidates: readonly { readonly key: string }[]): string {
+  const cellsOf = (text: string): string[] => {
+    const [sample, stack] = JSON.parse(text) as [unknown[], unknown[] | null];
+    return [...sample, ...(stack ?? stackCompared.map(() => null))].map((cell) => JSON.stringify(cell));
+  };
+  const wanted = cellsOf(key);
+  const names = [...comparedColumns, ...stackCompared.map((name) => `stack ${name}`)];
+  const changes = candidates.map(({ key: candidate }) => {
+    const cells = cellsOf(candidate);
+    return names.flatMap((name, index) => (cells[index] === wanted[index] ? [] : [`${name}: found ${cells[index]}, expected ${wanted[index]}`]));
+  });
+  const [best] = changes.sort((left, right) => left.length - right.length);
+  return best === undefined ? key : best.join('; ');
 }
 
 const dateOf = (micros: unknown): string => new Date(Number(BigInt(micros as string) / 1000n)).toISOString().slice(0, 10);
