@@ -3,39 +3,14 @@
 // before samples: a sample that is seen then has its stack in the later listing.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
-import { hotPrefix, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix, settingsKey } from '../schemas/lake/paths.ts';
+import { hotPrefix, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
-import { type LakeSettings, lakeSettingsVersion } from '../schemas/lake/settings.ts';
+import { readLakeSettings } from '../schemas/lake/settings.ts';
 import { limits } from './limits.ts';
 import { emptyPlan, type HeadFile, inRange, planSnapshot, type ShardHead, type SnapshotPlan, type TimeRange } from './snapshot.ts';
 
-/** Null where no lake has been made yet. */
-export async function readSettings(store: Store): Promise<LakeSettings | null> {
-  const bytes = await store.get(settingsKey);
-  if (bytes === null) return null;
-  const settings = parseSettings(bytes);
-  if (settings.version > lakeSettingsVersion) {
-    throw new PipelineError('lake_version', `${settingsKey} has version ${settings.version}, this flamelake knows ${lakeSettingsVersion}; use a newer one`);
-  }
-  return settings;
-}
-
-function parseSettings(bytes: Uint8Array): LakeSettings {
-  let value: Partial<LakeSettings> | null = null;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes)) as Partial<LakeSettings>;
-  } catch {
-    // answered below with the same words as a wrong shape
-  }
-  const whole = value !== null && typeof value === 'object' && Number.isSafeInteger(value.version) && Number.isSafeInteger(value.shards);
-  if (!whole || value!.shards! < 1) {
-    throw new PipelineError('lake_version', `${settingsKey} holds no lake settings; restore it from a backup (it is written once and never changes)`);
-  }
-  return value as LakeSettings;
-}
-
 export async function readSnapshot(store: Store, range: TimeRange): Promise<SnapshotPlan> {
-  const settings = await readSettings(store);
+  const settings = await readLakeSettings(store);
   if (settings === null) return emptyPlan(range);
   const shards = Array.from({ length: settings.shards }, (_, shard) => shard);
 
