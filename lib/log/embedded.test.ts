@@ -6,7 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { appendTime } from './embedded/topic-file.ts';
-import { clockHoldMillis, valueBytesMax } from './limits.ts';
+import { clockHoldMillis, leaseMillis, valueBytesMax } from './limits.ts';
 import type { Log, LogRecord } from './log.ts';
 import { openLog } from './open.ts';
 import { logSuite } from './suite.ts';
@@ -149,6 +149,20 @@ describe('processes beside each other', () => {
     await expect.poll(() => member.assigned().length).toBe(2);
     await child.kill();
     await expect.poll(() => member.assigned(), { timeout: 4_000 }).toEqual([0, 1, 2, 3]);
+  });
+
+  test('a stage that is busy for longer than its lease keeps its share', { timeout: 30_000 }, async () => {
+    const log = await place.open();
+    await log.ensureTopic({ name: 't', partitions: 2 });
+    const child = place.child(`
+      const member = await log.join('g', 't');
+      const end = performance.now() + ${leaseMillis + 1000};
+      while (performance.now() < end);
+      say(JSON.stringify([member.assigned(), member.generation()]));
+      setImmediate(() => say(JSON.stringify([member.assigned(), member.generation()])));`);
+    const held = await child.next();
+    expect(held).toBe('[[0,1],1]');
+    expect(await child.next()).toBe(held);
   });
 
   test('a frozen one loses its share with its lease, and knows it when it wakes', { timeout: 30_000 }, async () => {

@@ -94,13 +94,13 @@ export class EmbeddedLog implements Log {
   }
 
   async join(group: string, topic: string): Promise<Membership> {
-    const first = await this.#call('join', { group, topic });
+    const { share: first, lease } = await this.#call('join', { group, topic });
     const { member } = first;
     const share = () => this.#shares.get(member) ?? first;
     let left = false;
     return {
       // A process that slept through its lease (SIGSTOP, a suspended host) holds nothing until it is renewed.
-      assigned: () => (left || monotonicMillis() > share().untilMillis ? [] : share().partitions),
+      assigned: () => (left || monotonicMillis() > Atomics.load(lease, 0) ? [] : share().partitions),
       generation: () => share().generation,
       leave: async () => {
         if (left) return;

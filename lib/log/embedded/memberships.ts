@@ -1,7 +1,7 @@
 // The shares that members of this process hold, renewed by heartbeats.
 import { heartbeatMillis } from '../limits.ts';
 import { type Beat, type Member, Members } from './members.ts';
-import type { Share } from './protocol.ts';
+import type { Lease, Share } from './protocol.ts';
 import type { Topics } from './topics.ts';
 
 /** Name of the wake file that says: somebody joined, left or gave something back. */
@@ -15,6 +15,7 @@ export interface MembershipHooks {
 
 interface Held {
   readonly member: Member;
+  readonly lease: Lease;
   share: Share;
 }
 
@@ -31,13 +32,14 @@ export class Memberships {
     this.#hooks = hooks;
   }
 
-  join(group: string, topic: string): Share {
+  join(group: string, topic: string): { share: Share; lease: Lease } {
     const member = Members.newMember(group, topic);
-    const held: Held = { member, share: { member: member.name, partitions: [], generation: 0, untilMillis: 0 } };
+    const lease: Lease = new BigInt64Array(new SharedArrayBuffer(8));
+    const held: Held = { member, lease, share: { member: member.name, partitions: [], generation: 0 } };
     this.#beat(held, this.#members.join(member, this.#topics.get(topic).partitions()));
     this.#held.set(member.name, held);
     this.#timer ??= setInterval(() => this.beat(), heartbeatMillis);
-    return held.share;
+    return { share: held.share, lease };
   }
 
   leave(name: string): void {
@@ -74,7 +76,8 @@ export class Memberships {
     const { member, share } = held;
     const known = share.partitions.join();
     const moved = beat.before.join() !== known || beat.partitions.join() !== known;
-    held.share = { member: member.name, partitions: beat.partitions, generation: share.generation + (moved ? 1 : 0), untilMillis: beat.untilMillis };
+    held.share = { member: member.name, partitions: beat.partitions, generation: share.generation + (moved ? 1 : 0) };
+    Atomics.store(held.lease, 0, BigInt(beat.untilMillis));
     if (beat.tellOthers) this.#hooks.changed();
   }
 }
