@@ -2,8 +2,10 @@
 // Wiring only: one Shard (shard.ts) per partition that this member of the group holds.
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { isPipelineError } from '../lib/errors.ts';
 import type { Membership } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
+import type { Logger } from '../lib/logger.ts';
 import type { StartStage } from '../lib/stage.ts';
 import { openStore } from '../lib/store/open.ts';
 import { ensureLakeSettings } from '../schemas/lake/settings.ts';
@@ -51,6 +53,7 @@ export const startExporter: StartStage<ExporterOptions> = async (options, host) 
   };
   const shards = new ShardSet(
     await log.join(exporterGroup, rowsTopic),
+    host.logger,
     async (shard) => new Shard({ ...common, shard, builder: await worker.open(shard) } satisfies ShardOptions),
   );
   metrics.observe(() => shards.all().map((shard) => shard.gauges()));
@@ -69,19 +72,22 @@ export const startExporter: StartStage<ExporterOptions> = async (options, host) 
 /** Holds a running Shard for each partition of this member; follows the group's changes. */
 class ShardSet {
   readonly #membership: Membership;
+  readonly #logger: Logger;
   readonly #open: (shard: number) => Promise<Shard>;
   readonly #shards = new Map<number, { readonly shard: Shard; readonly running: Promise<void> }>();
   readonly #stopping = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #looked = false;
+  #trouble: string | null = null;
 
-  constructor(membership: Membership, open: (shard: number) => Promise<Shard>) {
+  constructor(membership: Membership, logger: Logger, open: (shard: number) => Promise<Shard>) {
     this.#membership = membership;
+    this.#logger = logger;
     this.#open = open;
   }
 
   start(): void {
-    this.#following = this.#follow();
+    this.#following = this.#followAll();
   }
 
   all(): Shard[] {
@@ -90,6 +96,7 @@ class ShardSet {
 
   status(): { ready: boolean; text: string } {
     const shards = this.all();
+    if (this.#trouble !== null) return { ready: false, text: this.#trouble };
     if (shards.length === 0) return { ready: this.#looked && this.#membership.assigned().length === 0, text: 'no shard assigned' };
     return { ready: shards.every((shard) => shard.ready), text: shards.map((shard) => shard.text).join(' · ') };
   }
@@ -101,14 +108,25 @@ class ShardSet {
     await this.#membership.leave();
   }
 
-  async #follow(): Promise<void> {
+  async #followAll(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      const assigned = new Set(this.#membership.assigned());
-      for (const shard of this.#shards.keys()) if (!assigned.has(shard)) await this.#close(shard);
-      for (const shard of assigned) if (!this.#shards.has(shard)) await this.#begin(shard);
-      this.#looked = true;
+      try {
+        await this.#follow();
+      } catch (error) {
+        if (!isPipelineError(error)) throw error;
+        if (this.#trouble !== error.message) this.#logger.error(error.message);
+        this.#trouble = error.message;
+      }
       await systemClock.sleep(assignmentMillis, this.#stopping.signal);
     }
+  }
+
+  async #follow(): Promise<void> {
+    const assigned = new Set(this.#membership.assigned());
+    for (const shard of this.#shards.keys()) if (!assigned.has(shard)) await this.#close(shard);
+    for (const shard of assigned) if (!this.#shards.has(shard)) await this.#begin(shard);
+    this.#looked = true;
+    this.#trouble = null;
   }
 
   async #begin(number: number): Promise<void> {

@@ -80,6 +80,17 @@ describe('sources', () => {
     expect((await head()).highWaters).toEqual([{ logId: 'log-a', topic: 'otlp_profiles', partition: 0, offset: 7 }]);
   });
 
+  test('the high water holds beyond the digest window', async () => {
+    const [first, second] = [profile([1]), profile([2])];
+    await send(-1, 1, [segment(1, [first])]);
+    await world.settle(start('a'));
+    world.clock.now += 60 * 60_000;
+    await send(1, 2, [segment(2, [second])]);
+    await send(-1, 1, [{ ...segment(1, [first]), appendTimeMillis: world.clock.now }]); // a processor frozen for an hour
+    await world.settle(exporters[0]!);
+    expect(published(await world.reader.rows())).toEqual(valuesOf(first, second));
+  });
+
   test('positions of other partitions and other logs are their own', async () => {
     const [a, b, c] = [profile([1]), profile([1]), profile([1])];
     await send(-1, 5, [segment(5, [a])]);

@@ -48,7 +48,7 @@ export class StackIndex {
   }
 
   has(date: number, id: string): boolean {
-    return this.#has.get(date, Buffer.from(id, 'hex')) !== undefined;
+    return this.#guarded(() => this.#has.get(date, Buffer.from(id, 'hex')) !== undefined);
   }
 
   /** Forgets everything: the lake is another one, or older than the index. */
@@ -115,8 +115,8 @@ export class StackIndex {
   }
 
   #anew(): DatabaseSync {
-    this.#database?.close();
-    for (const ending of ['', '-wal', '-shm', '-journal']) rmSync(this.#file + ending, { force: true });
+    if (this.#database?.isOpen) this.#database.close();
+    removeFiles(this.#file);
     this.#database = openDatabase(this.#file);
     this.#prepare();
     return this.#database;
@@ -139,12 +139,31 @@ export class StackIndex {
   }
 
   #transaction(work: () => void): void {
-    this.#database.exec('BEGIN IMMEDIATE');
+    this.#guarded(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        work();
+        this.#database.exec('COMMIT');
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  /** A full disk passes; a damaged file is deleted, so that the start after this error reads the lake again. */
+  #guarded<T>(work: () => T): T {
     try {
-      work();
-      this.#database.exec('COMMIT');
+      return work();
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      const code = resultCode(error);
+      if (code === sqliteCodes.full)
+        throw new PipelineError('store_full', `${this.#file}: the disk is full; free some space for the index of stack ids`, { cause: error });
+      if (code === sqliteCodes.ioError) throw new PipelineError('store_unavailable', `${this.#file}: ${(error as Error).message}`, { cause: error });
+      if (code === sqliteCodes.corrupt || code === sqliteCodes.notDatabase) {
+        this.#database.close();
+        removeFiles(this.#file);
+      }
       throw error;
     }
   }
@@ -152,13 +171,30 @@ export class StackIndex {
 
 function openDatabase(file: string): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 2000 });
-  // After a power loss the file may be behind the records, never ahead in part: WAL with NORMAL keeps
-  // transactions whole and in order, and being behind is caught up.
-  database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${indexCacheKiB}`);
+  try {
+    // After a power loss the file may be behind the records, never ahead in part: WAL with NORMAL keeps
+    // transactions whole and in order, and being behind is caught up.
+    database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${indexCacheKiB}`);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
   return database;
 }
 
+function removeFiles(file: string): void {
+  for (const ending of ['', '-wal', '-shm', '-journal']) rmSync(file + ending, { force: true });
+}
+
+const sqliteCodes = { busy: 5, locked: 6, ioError: 10, corrupt: 11, full: 13, notDatabase: 26 } as const;
+
+/** The primary result code of an error of SQLite, undefined for others. */
+function resultCode(error: unknown): number | undefined {
+  const code = (error as { errcode?: unknown }).errcode;
+  return typeof code === 'number' ? code & 0xff : undefined;
+}
+
 function isLocked(error: unknown): boolean {
-  const code = (error as { errcode?: number }).errcode;
-  return code !== undefined && [5, 6].includes(code & 0xff); // SQLITE_BUSY, SQLITE_LOCKED
+  const code = resultCode(error);
+  return code === sqliteCodes.busy || code === sqliteCodes.locked;
 }

@@ -1,0 +1,57 @@
+// The digest window against a plain model of it, and its side objects.
+import { describe, expect, test } from 'vitest';
+import { DigestEntries, DigestWindow, decodeDigests, encodeDigests } from './digests.ts';
+import { digestWindowMillis } from './limits.ts';
+
+const digest = (number: number) => ((BigInt(number) * 0x9e3779b97f4a7c15f39cc0605cedc835n) & ((1n << 128n) - 1n)).toString(16).padStart(32, '0');
+
+describe('window', () => {
+  test('says exactly what a map with times says, through growth, expiry and repeats', () => {
+    const window = new DigestWindow();
+    const model = new Map<string, number>();
+    let state = 5;
+    const random = () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+    let clock = 1_000_000_000;
+    for (let step = 0; step < 60_000; step++) {
+      clock += Math.floor(random() * 60);
+      const name = digest(Math.floor(random() * 30_000));
+      const last = model.get(name);
+      expect(window.seen(name, clock)).toBe(last !== undefined && last >= clock - digestWindowMillis);
+      model.set(name, clock);
+    }
+  });
+
+  test('a digest that keeps coming stays in the window', () => {
+    const window = new DigestWindow();
+    expect(window.seen(digest(1), 0)).toBe(false);
+    for (let times = 1; times < 10; times++) expect(window.seen(digest(1), times * (digestWindowMillis - 1))).toBe(true);
+    expect(window.seen(digest(1), 11 * digestWindowMillis)).toBe(false);
+  });
+});
+
+describe('side objects', () => {
+  test('a window restored from them decides as the one that was there', () => {
+    const [before, after] = [new DigestWindow(), new DigestWindow()];
+    const entries = new DigestEntries();
+    for (let number = 0; number < 500; number++) {
+      before.seen(digest(number % 300), number * 1000);
+      entries.add(digest(number % 300), number * 1000);
+    }
+    after.restore(decodeDigests(encodeDigests(entries), 'key'));
+    expect(after.length).toBe(before.length);
+    for (let number = 0; number < 600; number++) {
+      const clock = 500_000 + number * 2000;
+      expect(after.seen(digest(number), clock)).toBe(before.seen(digest(number), clock));
+    }
+  });
+
+  test('bytes that are no side object are refused', () => {
+    const bytes = encodeDigests(new DigestEntries());
+    for (const wrong of [new Uint8Array(), bytes.subarray(1), new Uint8Array([...bytes, 0]), new Uint8Array(16)]) {
+      expect(() => decodeDigests(wrong, 'digests/x')).toThrow(/digests\/x/);
+    }
+  });
+});
