@@ -73,9 +73,9 @@ async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, op
   const hold = options.inFlight.hold();
   const outcome = await options.ingest.take({ transport: 'grpc', gone: () => stream.destroyed }, async () => {
     const version = checkVersion(headers[versionHeader]);
-    const bytes = await readMessage(stream, headers, { bytesMax: options.messageBytesMax, hold }, options);
+    const body = await readMessage(stream, headers, { bytesMax: options.messageBytesMax, hold }, options);
     clearTimeout(slow);
-    return bytes === null ? null : { bytes, version };
+    return body === null ? null : { body, isJson: false, version };
   });
   clearTimeout(slow);
   hold.release();

@@ -9,7 +9,6 @@ import { readBody, tooLarge } from './body.ts';
 import { type ContentEncoding, contentEncodings, decompress } from './decompress.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Ingest } from './ingest.ts';
-import { profilesFromJson } from './json.ts';
 import { connectionsMax, drainBytesMax, drainMillisMax, headersMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import type { ReceiverMetrics } from './metrics.ts';
@@ -87,8 +86,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
     const body = await readBody(request, bounds);
     if (body === null) return null;
     options.metrics.received('http', body.length);
-    const message = await decompress(body, encoding, bounds);
-    return { bytes: format?.isJson ? profilesFromJson(message) : message, version };
+    return { body: await decompress(body, encoding, bounds), isJson: format?.isJson ?? false, version };
   });
   hold.release();
   if (outcome === null) response.destroy();

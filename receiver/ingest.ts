@@ -3,7 +3,8 @@ import { isPipelineError } from '../lib/errors.ts';
 import type { Log } from '../lib/log/log.ts';
 import type { Logger } from '../lib/logger.ts';
 import { profilesTopic, versionHeader } from '../schemas/topics.ts';
-import { type Admission, admit } from './admit.ts';
+import type { Admission } from './admit.ts';
+import type { Checker } from './checker.ts';
 import { troubleKnownMillis } from './limits.ts';
 import type { ReceiverMetrics, Transport } from './metrics.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
@@ -15,8 +16,9 @@ export interface IngestRequest {
 }
 
 export interface Incoming {
-  /** Protobuf. */
-  readonly bytes: Uint8Array;
+  readonly body: Uint8Array;
+  /** OTLP/JSON, else protobuf. */
+  readonly isJson: boolean;
   /** Of the version header, as the sender gave it; null = not given. */
   readonly version: string | null;
 }
@@ -31,7 +33,7 @@ export interface Ingest {
   trouble(): string | null;
 }
 
-export function createIngest(log: Log, metrics: ReceiverMetrics, logger: Logger): Ingest {
+export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetrics, logger: Logger): Ingest {
   let trouble: string | null = null;
   let troubleMillis = 0;
 
@@ -60,11 +62,11 @@ export function createIngest(log: Log, metrics: ReceiverMetrics, logger: Logger)
       let samples = 0;
       try {
         const incoming = await read();
-        if (incoming === null || request.gone()) {
+        const accepted = incoming === null ? null : await checker.check(incoming.body, incoming.isJson);
+        if (incoming === null || accepted === null || request.gone()) {
           metrics.gone(request.transport);
           return null;
         }
-        const accepted = admit(incoming.bytes);
         samples = accepted.samples + accepted.rejectedSamples;
         if (accepted.forward !== null) await append(accepted.forward, incoming.version);
         metrics.accepted(request.transport, accepted);

@@ -112,3 +112,14 @@ describe('says where it is wrong', () => {
     expect(refusal(json)).toMatch(message);
   });
 });
+
+test.each(['{},', '[],', '"a",', '1,', '[{}],', '{"scopeProfiles":[]},'])('a body of nothing but %s is refused before it takes all memory', (part) => {
+  const body = Buffer.from(`{"resourceProfiles":[${part.repeat((64 * 1024 * 1024) / part.length)}0]}`);
+  let error: unknown;
+  try {
+    profilesFromJson(body);
+  } catch (found) {
+    error = found;
+  }
+  expect(isPipelineError(error, 'message_too_large') || isPipelineError(error, 'message_malformed')).toBe(true);
+});

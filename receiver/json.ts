@@ -3,11 +3,20 @@
 import { fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { PipelineError } from '../lib/errors.ts';
 import { ProfilesDataSchema } from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
+import { jsonHeapBytesMax } from './limits.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** Throws message_malformed with the place. */
+/** Throws message_malformed with the place, or message_too_large for what would take too much memory. */
 export function profilesFromJson(body: Uint8Array): Uint8Array {
+  const heapBytes = jsonHeapBytes(body);
+  if (heapBytes > jsonHeapBytesMax) {
+    const mebibytes = (bytes: number): number => Math.ceil(bytes / 1024 ** 2);
+    throw new PipelineError(
+      'message_too_large',
+      `OTLP JSON that takes about ${mebibytes(heapBytes)} MiB of memory to read, at most ${mebibytes(jsonHeapBytesMax)} are given; send it as protobuf, or in parts`,
+    );
+  }
   const json = parse(decodeText(body));
   if (!isObject(json)) throw malformed('', Array.isArray(json) ? 'an array' : json === null ? 'null' : `a ${typeof json}`, 'an object');
   hexIdsToBase64(json);
@@ -22,6 +31,24 @@ export function profilesFromJson(body: Uint8Array): Uint8Array {
 function fieldError(error: Error): PipelineError {
   const [, place = '', found = error.message] = /^cannot decode \w+ (?:[a-z0-9]+\.)*(\w+(?:\.\w+)?) from JSON: (.*)$/s.exec(error.message) ?? [];
   return malformed(place, found, 'a field of ExportProfilesServiceRequest', error);
+}
+
+/**
+ * What reading a body takes at most, before it is read: `{},` is 3 bytes, an object of 56 and a message
+ * of ~250. Counts inside strings too, which makes it higher, not lower.
+ */
+export function jsonHeapBytes(body: Uint8Array): number {
+  let objects = 0;
+  let lists = 0;
+  let values = 0;
+  for (let index = 0; index < body.length; index++) {
+    const byte = body[index]!;
+    if (byte === 0x2c) values++;
+    else if (byte === 0x7b) objects++;
+    else if (byte === 0x5b) lists++;
+  }
+  // The text in UTF-16, and the message's strings and bytes.
+  return 3 * body.length + 320 * objects + 64 * lists + 32 * values;
 }
 
 function decodeText(body: Uint8Array): string {

@@ -7,6 +7,7 @@ import type { Log } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import type { Stage, StageHost, StageStatus, StartStage } from '../lib/stage.ts';
 import { profilesTopic } from '../schemas/topics.ts';
+import { createChecker } from './checker.ts';
 import { createGrpcListener } from './grpc.ts';
 import { createHttpListener, profilesPath } from './http.ts';
 import { createInFlight } from './in-flight.ts';
@@ -47,10 +48,14 @@ export const startReceiver = (async (options, host) => {
 async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promise<Receiver> {
   const inFlight = createInFlight(inFlightBytesMax(options.messageBytesMax));
   const metrics = createReceiverMetrics(host.meter, { inFlight, connections: (transport) => listeners[transport].connections() });
-  const ingest = createIngest(log, metrics, host.logger);
+  const checker = createChecker();
+  const ingest = createIngest(log, checker, metrics, host.logger);
   const transport = { messageBytesMax: options.messageBytesMax, ingest, inFlight, metrics };
   const listeners = { grpc: createGrpcListener(transport), http: createHttpListener(transport) };
-  const stopListeners = () => Promise.all([listeners.grpc.stop(), listeners.http.stop()]);
+  const stopListeners = async (): Promise<void> => {
+    await Promise.all([listeners.grpc.stop(), listeners.http.stop()]);
+    await checker.close();
+  };
   let stopping = false;
   try {
     const grpcAddress = options.grpcListen === null ? null : await listeners.grpc.listen(options.grpcListen);

@@ -246,6 +246,7 @@ describe('refuses the whole message', () => {
       ),
       'where OTLP 1.8 had it',
     ],
+    'text that reads as unknown fields': [new TextEncoder().encode('x'.repeat(100)), 'no field of ProfilesData'],
     text: [new TextEncoder().encode('{"resourceProfiles":[]}'), 'message_malformed'],
   };
   test.each(Object.entries(broken))('%s', (_name, [bytes, message]) => {

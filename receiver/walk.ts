@@ -58,6 +58,8 @@ export interface Span {
 interface Walk {
   readonly sizes: TableSizes;
   readonly layout: SampleLayout;
+  /** Whether the message has a field of ours at all. */
+  known: boolean;
   resources: number;
   scopes: number;
   profiles: number;
@@ -82,6 +84,7 @@ export function walkProfiles(bytes: Uint8Array): Walked {
     const walk: Walk = {
       sizes: findDictionary(),
       layout,
+      known: false,
       resources: 0,
       scopes: 0,
       profiles: 0,
@@ -93,6 +96,8 @@ export function walkProfiles(bytes: Uint8Array): Walked {
     };
     enterSpan(0, bytes.byteLength);
     walkResources(walk);
+    // Text of the right letters reads as unknown fields from end to end.
+    if (bytes.byteLength > 0 && !walk.known) throw malformed('no field of ProfilesData', 'resource_profiles', 0);
     const { resources, profiles, samples, observations, rejected, cuts } = walk;
     return { layout, resources, profiles, samples, observations, rejected, cuts };
   } finally {
@@ -129,6 +134,7 @@ function walkResources(walk: Walk): void {
   while (more()) {
     const start = position();
     const tag = readTag();
+    if (tag === 10 || tag === 18) walk.known = true;
     if (tag === 10) {
       walkResourceProfiles(walk, start);
       walk.resources++;
