@@ -5,11 +5,10 @@ import { randomBytes } from 'node:crypto';
 import { PipelineError } from '../../lib/errors.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { settingsKey } from './paths.ts';
+import { routingVersion } from './shard.ts';
+import { identityVersion } from './stack-id.ts';
 
 export const lakeSettingsVersion = 1;
-/** Versions of the frozen functions that this code has (shard.ts; stack-id.ts and digest.ts). */
-export const routingVersionKnown = 1;
-export const identityVersionKnown = 1;
 /** Shard names and record keys allow more, but no lake needs them: 128 serve 100,000 hosts. */
 export const lakeShardsMax = 4096;
 
@@ -35,8 +34,8 @@ export async function ensureLakeSettings(store: Store, defaults: { shards: numbe
     lakeId: randomBytes(16).toString('hex'),
     createdMillis: Date.now(),
     shards: defaults.shards,
-    routing: routingVersionKnown,
-    identity: identityVersionKnown,
+    routing: routingVersion,
+    identity: identityVersion,
   };
   // Whatever the put answers, what counts is what lies there: another stage may have been first, or an
   // answer was lost.
@@ -71,8 +70,8 @@ function parseLakeSettings(bytes: Uint8Array, url: string): LakeSettings {
     return refuse(`version is ${JSON.stringify(value.version)}, expected ${lakeSettingsVersion}; restore it from a backup`);
   const known: readonly (readonly [string, unknown, number])[] = [
     ['version', value.version, lakeSettingsVersion],
-    ['routing', value.routing, routingVersionKnown],
-    ['identity', value.identity, identityVersionKnown],
+    ['routing', value.routing, routingVersion],
+    ['identity', value.identity, identityVersion],
   ];
   for (const [name, found, expected] of known) {
     if (found !== expected)
