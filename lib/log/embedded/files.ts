@@ -85,10 +85,13 @@ export class LogFiles {
     const draft = path.join(folder, `.${path.basename(file)}.${randomUUID()}`);
     try {
       make(draft);
-      linkSync(draft, file);
+      try {
+        linkSync(draft, file);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      // Also where another process was first: it may die before its own sync.
       syncFolder(folder);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     } finally {
       for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(draft + suffix, { force: true });
     }
