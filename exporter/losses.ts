@@ -1,6 +1,7 @@
 // What the exporter itself finds missing, told as data: a sample of type lost/count in the lake, whose
 // single frame and attribute say the reason, so that anybody can ask for it in SQL.
 import { ByteSink } from '../lib/byte-sink.ts';
+import { endPart } from '../schemas/lake/part.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
 import { identifyLine, identifyNamedFrame, servicePart, stackPart } from '../schemas/lake/stack-id.ts';
 import { lostFunctionName, lostReasonAttribute, lostSampleType } from '../schemas/otlp/attributes.ts';
@@ -103,8 +104,9 @@ export function addLostRow(batch: Batch, loss: Loss, place: LossPlace): void {
  */
 function lostStack(reason: string, { shard, shards }: LossPlace): { service: string; id: string } {
   const sink = new ByteSink(256);
-  identifyNamedFrame(sink, '', '', 1);
+  const frame = identifyNamedFrame(sink, '', '', 1);
   identifyLine(sink, lostFunctionName(reason), '', 0n);
+  endPart(sink, frame);
   const stack = stackPart(sink, '');
   for (let number = 0; ; number++) {
     const service = number === 0 ? serviceName : `${serviceName}.${number}`;
