@@ -15,6 +15,7 @@ export const errorCodes = [
   'message_malformed',
   'message_too_large',
   'message_version',
+  'message_crashes',
   'encoding_unsupported',
   'overloaded',
   'endpoint_unavailable',

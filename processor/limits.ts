@@ -21,6 +21,8 @@ export const anyValueDepthMax = 16;
 
 /** One read of a partition. A larger one gains nothing: decoding takes longer than reading by far. */
 export const readBytesMax = 8 << 20;
+/** How often what became rows is taken from the input: each time costs a write of its own. */
+export const trimMillis = 1_000;
 /** How long a read waits for a first record. */
 export const readWaitMillis = 1_000;
 /** A row message is closed at the first source offset that brings it here (columns, uncompressed). */
@@ -45,8 +47,8 @@ export const knownStacksMax = 262_144;
 
 /** Symbol tables kept, in bytes: those of some 60 large binaries (node's is 4 MB, chromium's 60). */
 export const symbolBytesMax = 256 << 20;
-/** Files looked up in vain are asked again after so long: a package may be installed meanwhile. */
-export const symbolMissMillis = 10 * 60_000;
+/** Build ids looked for in vain are looked for again after so long: another process may have the file. */
+export const symbolMissMillis = 60_000;
 export const symbolMissesMax = 16_384;
 /** How long a batch waits for symbol tables that are being read; then its frames go without names. */
 export const symbolWaitMillis = 2_000;
@@ -54,3 +56,7 @@ export const symbolWaitMillis = 2_000;
 export const symbolHangMillis = 60_000;
 /** Files asked for at once. */
 export const symbolFilesMax = 1_024;
+/** How often the share of the group is looked at. */
+export const assignmentMillis = 500;
+/** Shards of a lake that nobody made yet: embedded (docs/lake.md, shards). */
+export const defaultShards = 1;
