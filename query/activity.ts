@@ -8,7 +8,7 @@ export interface Activity {
   readonly toMillis: number;
   /** Time of the newest sample in the range; null where it has none. */
   readonly newestMillis: number | null;
-  /** Samples in the range, losses not counted. */
+  /** Rows in the range, losses not counted; a row is one event wherever the source says when it was. */
   readonly samples: number;
   /** Average over what the range has from its first sample to its newest. */
   readonly samplesPerSecond: number;
@@ -21,7 +21,7 @@ export interface Activity {
 const lostReason = "coalesce(attributes['flamelake.lost.reason'], 'unknown')";
 
 export async function readActivity(session: Session, range: { fromMillis: number; toMillis: number }, plan: SnapshotPlan): Promise<Activity> {
-  const [row] = await session.rows(`SELECT epoch_ms(min("time"))::DOUBLE, epoch_ms(max("time"))::DOUBLE, coalesce(sum(count), 0)::DOUBLE,
+  const [row] = await session.rows(`SELECT epoch_ms(min("time"))::DOUBLE, epoch_ms(max("time"))::DOUBLE, count(*)::DOUBLE,
     count(DISTINCT coalesce(host_id, host_name))::DOUBLE FROM samples WHERE sample_type <> 'lost'`);
   const lost = await session.rows(
     `SELECT ${lostReason} AS reason, sum(value)::DOUBLE AS lost FROM samples WHERE sample_type = 'lost' GROUP BY ALL ORDER BY lost DESC, reason`,

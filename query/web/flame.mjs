@@ -35,6 +35,8 @@ export class FlameView {
   /** @type {'flame' | 'icicle'} */
   #orientation = 'flame';
   #drawAsked = false;
+  /** How far the view is from the bottom; a flame keeps it when its panel changes its height. */
+  #bottom = 0;
   #scroller;
   #space;
   #canvas;
@@ -79,7 +81,10 @@ export class FlameView {
     canvas.addEventListener('dblclick', () => this.zoom(0));
     canvas.addEventListener('keydown', (event) => this.#onKey(event));
     canvas.addEventListener('blur', () => this.#hover(-1));
-    this.#scroller.addEventListener('scroll', () => this.#ask());
+    this.#scroller.addEventListener('scroll', () => {
+      this.#bottom = this.#scroller.scrollHeight - this.#scroller.scrollTop - this.#scroller.clientHeight;
+      this.#ask();
+    });
     new ResizeObserver(() => this.#resize()).observe(this.#scroller);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#ask());
   }
@@ -201,7 +206,6 @@ export class FlameView {
 
   #resize(toRoot = false) {
     const height = (this.#layoutDepth() + 1) * rowHeight;
-    const bottom = this.#scroller.scrollHeight - this.#scroller.scrollTop - this.#scroller.clientHeight;
     this.#space.style.height = `${Math.max(height, 1)}px`;
     const ratio = devicePixelRatio || 1;
     const width = this.#scroller.clientWidth;
@@ -211,7 +215,8 @@ export class FlameView {
     this.#canvas.width = Math.max(1, Math.round(width * ratio));
     this.#canvas.height = Math.max(1, Math.round(view * ratio));
     // Roots stay where they are: at the bottom of a flame, at the top of an icicle.
-    if (this.#orientation === 'flame') this.#scroller.scrollTop = this.#scroller.scrollHeight - view - (toRoot ? 0 : bottom);
+    if (toRoot) this.#bottom = 0;
+    if (this.#orientation === 'flame') this.#scroller.scrollTop = this.#scroller.scrollHeight - view - this.#bottom;
     else if (toRoot) this.#scroller.scrollTop = 0;
     this.#draw();
   }
