@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { mountTypeOf, refuseNetworkFileSystem } from './filesystem.ts';
+import { fileSystemFault, mountTypeOf, requireLocalFileSystem } from './filesystem.ts';
 
 const mountinfo = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:5 / /dev rw - devtmpfs devtmpfs rw
@@ -23,5 +23,18 @@ test.each([
 test('a mount table without an answer gives none', () => expect(mountTypeOf('/x', '')).toBeUndefined());
 
 test('local file systems are taken', () => {
-  for (const directory of ['/', '/dev/shm']) expect(() => refuseNetworkFileSystem(directory, 'a log')).not.toThrow();
+  for (const directory of ['/', '/dev/shm']) expect(() => requireLocalFileSystem(directory, 'a log')).not.toThrow();
+});
+
+test.each([
+  ['ext4', { type: 0xef53, bsize: 4096 }, undefined, null],
+  ['ZFS', { type: 0x2fc12fc1, bsize: 131_072 }, undefined, null],
+  ['NFS', { type: 0x6969, bsize: 1_048_576 }, undefined, 'NFS'],
+  ['SMB 2, as a signed number', { type: 0xfe534d42 | 0, bsize: 4096 }, undefined, 'SMB2'],
+  ['FUSE on this machine', { type: 0x65735546, bsize: 4096 }, undefined, null],
+  ['FUSE over a network', { type: 0x65735546, bsize: 4096 }, 'fuse.sshfs', 'fuse.sshfs'],
+  ['ext4 with small blocks', { type: 0xef53, bsize: 1024 }, undefined, 'blocks of 1024 bytes'],
+])('%s', (_name, found, fuse, fault) => {
+  if (fault === null) expect(fileSystemFault(found, () => fuse)).toBeNull();
+  else expect(fileSystemFault(found, () => fuse)).toContain(fault);
 });

@@ -1,4 +1,4 @@
-// Which file systems can carry files that several processes map and lock: local ones.
+// Which file systems can carry files that several processes map and lock: local ones with whole pages.
 import { readFileSync, realpathSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { PipelineError } from './errors.ts';
@@ -27,12 +27,29 @@ const fuseMagic = 0x65735546;
 const networkFuse =
   /^fuse\.(sshfs|s3fs|s3ql|gcsfuse|goofys|rclone|glusterfs|ceph|ceph-fuse|juicefs|davfs|curlftpfs|blobfuse2?|mount-s3|lustre|moosefs|seaweedfs)$/;
 
-/** Throws log_unavailable where `directory` (which exists) lies on a network file system. */
-export function refuseNetworkFileSystem(directory: string, what: string): void {
-  const magic = statfsSync(directory).type >>> 0;
-  const kind = networkMagic.get(magic) ?? (magic === fuseMagic ? networkFuseOf(directory) : undefined);
-  if (kind === undefined) return;
-  throw new PipelineError('log_unavailable', `${directory}: lies on a network file system (${kind}), where ${what} can't be kept safe; put it on a local disk`);
+/**
+ * SQLite's -shm file is mapped, and made longer by one byte a 4 KiB page. With smaller blocks the rest
+ * of a page gets its room when it is first written: on a disk that is full by then, the kernel answers
+ * that with SIGBUS.
+ */
+const blockBytesMin = 4096;
+
+/** Throws log_unavailable where `directory` (which exists) lies on a file system that can't carry such files. */
+export function requireLocalFileSystem(directory: string, what: string): void {
+  const found = statfsSync(directory);
+  const wrong = fileSystemFault(found, () => networkFuseOf(directory));
+  if (wrong !== null)
+    throw new PipelineError('log_unavailable', `${directory}: lies on ${wrong}, where ${what} can't be kept safe; put it on a local disk (ext4, xfs, btrfs)`);
+}
+
+/** What is wrong with a file system (as statfs describes it), or null. */
+export function fileSystemFault(found: { type: number; bsize: number }, networkFuse: () => string | undefined): string | null {
+  const magic = found.type >>> 0;
+  const network = networkMagic.get(magic) ?? (magic === fuseMagic ? networkFuse() : undefined);
+  if (network !== undefined) return `a network file system (${network})`;
+  return found.bsize < blockBytesMin
+    ? `a file system with blocks of ${found.bsize} bytes (at least ${blockBytesMin} are needed, as by mkfs.ext4 -b 4096)`
+    : null;
 }
 
 function networkFuseOf(directory: string): string | undefined {

@@ -33,7 +33,7 @@ export class DirectoryStore implements Store {
 
   static async open(root: string, readOnly: boolean): Promise<DirectoryStore> {
     const store = new DirectoryStore(root, readOnly);
-    await store.#guarded(root, () => (readOnly ? store.#mustBeThere() : store.#prepare()));
+    await store.#guarded('', () => (readOnly ? store.#mustBeThere() : store.#prepare()));
     return store;
   }
 
@@ -370,7 +370,7 @@ function missing(key: string): PipelineError {
 function pipelineError(root: string, key: string, error: unknown): unknown {
   if (error instanceof PipelineError || errno(error) === '') return error;
   const make = (code: 'store_full' | 'store_readonly' | 'store_unavailable' | 'rights_missing' | 'key_invalid', what: string) =>
-    new PipelineError(code, `${root}: ${key}: ${what}`, { cause: error, context: { key } });
+    new PipelineError(code, `${key === '' ? root : `${root}: ${key}`}: ${what}`, { cause: error, context: { key } });
   switch (errno(error)) {
     case 'ENOSPC':
     case 'EDQUOT':

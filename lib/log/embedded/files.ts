@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { accessSync, closeSync, constants, fsyncSync, linkSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, PipelineError } from '../../errors.ts';
-import { refuseNetworkFileSystem } from '../../filesystem.ts';
+import { requireLocalFileSystem } from '../../filesystem.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { diskReserveBytes, draftAgeMillisMax, topicNamePattern } from '../limits.ts';
 import { memberTables } from './members.ts';
@@ -27,7 +27,7 @@ export class LogFiles {
     fileErrors(this.directory, () => {
       makeFolder(path.join(this.directory, 'topics'), syncFolder);
       accessSync(this.directory, constants.W_OK);
-      refuseNetworkFileSystem(this.directory, 'an embedded log');
+      requireLocalFileSystem(this.directory, 'an embedded log');
       for (const folder of [this.directory, path.join(this.directory, 'topics')]) sweepDrafts(folder);
       this.#makeOnce(this.positions, (file) => createDatabase(file, positionTables, 4096));
       this.#makeOnce(this.members, (file) => createDatabase(file, memberTables, 4096));
