@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'nod
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { formatBytes } from '../lib/bytes.ts';
-import { refuseNetworkFileSystem } from '../lib/filesystem.ts';
+import { requireLocalFileSystem } from '../lib/filesystem.ts';
 import type { OptionValues } from './option-table.ts';
 
 export interface Check {
@@ -42,7 +42,7 @@ export function checkData(values: OptionValues): Check {
   const free = bavail * bsize;
   const found = `${dir}, ${formatBytes(free)} free`;
   try {
-    refuseNetworkFileSystem(there, 'the log');
+    requireLocalFileSystem(there, 'the log');
   } catch (error) {
     return { name, state: 'missing', found, advice: (error as Error).message };
   }
