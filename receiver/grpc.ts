@@ -17,6 +17,7 @@ import type { Admission } from './admit.ts';
 import { readBody, tooLarge } from './body.ts';
 import { type Bounds, decompress } from './decompress.ts';
 import type { TransportOptions } from './http.ts';
+import { describeBug } from './ingest.ts';
 import { connectionsMax, idleSessionMillisMax, requestMillisMax, sessionWindowBytes, streamsPerConnectionMax, streamWindowBytes } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import { grpcCodes, type Refusal, refusal, statusBytes } from './refusal.ts';
@@ -45,7 +46,13 @@ export function createGrpcListener(options: TransportOptions): Listener {
     session.setTimeout(idleSessionMillisMax, () => session.close());
   });
   server.on('sessionError', () => {});
-  server.on('stream', (stream, headers) => void serve(stream, headers, options));
+  server.on('stream', (stream, headers) => {
+    serve(stream, headers, options).catch((error: unknown) => {
+      // One call must not end the process and with it the others'.
+      options.logger.error('a call made the receiver fail', { error: describeBug(error) });
+      stream.destroy();
+    });
+  });
   return {
     listen: (address) => listenOn(server, address, { what: 'OTLP/gRPC', option: '--otlp-grpc' }),
     connections: () => sessions.size,

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { PipelineError } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
 import { ExportProfilesServiceResponseSchema } from '../schemas/otlp/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
 import { versionHeader } from '../schemas/topics.ts';
 import type { Admission } from './admit.ts';
@@ -9,6 +10,7 @@ import { readBody, tooLarge } from './body.ts';
 import { type ContentEncoding, contentEncodings, decompress } from './decompress.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Ingest } from './ingest.ts';
+import { describeBug } from './ingest.ts';
 import { connectionsMax, drainBytesMax, drainMillisMax, headersMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import type { ReceiverMetrics } from './metrics.ts';
@@ -22,6 +24,7 @@ export interface TransportOptions {
   readonly ingest: Ingest;
   readonly inFlight: InFlight;
   readonly metrics: ReceiverMetrics;
+  readonly logger: Logger;
 }
 
 /** How a body is written, and its answer likewise. */
@@ -51,7 +54,11 @@ export function createHttpListener(options: TransportOptions): Listener {
   server.on('request', (request, response) => {
     answering.add(response);
     response.on('close', () => answering.delete(response));
-    void serve(request, response, options);
+    serve(request, response, options).catch((error: unknown) => {
+      // One request must not end the process and with it the others'.
+      options.logger.error('a request made the receiver fail', { error: describeBug(error) });
+      response.destroy();
+    });
   });
   return {
     listen: (address) => listenOn(server, address, { what: 'OTLP/HTTP', option: '--otlp-http' }),

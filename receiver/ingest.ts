@@ -73,7 +73,7 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
         return { accepted };
       } catch (error) {
         const refused = refusalOf(error);
-        if (refused.reason === 'internal') logger.error('a message made the receiver fail', { error: error instanceof Error ? error.stack : String(error) });
+        if (refused.reason === 'internal') logger.error('a message made the receiver fail', { error: describeBug(error) });
         metrics.refused(request.transport, refused.reason, samples);
         return { refused };
       }
@@ -82,3 +82,5 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
     trouble: () => (performance.now() - troubleMillis < troubleKnownMillis ? trouble : null),
   };
 }
+
+export const describeBug = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));

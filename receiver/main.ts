@@ -50,7 +50,7 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
   const metrics = createReceiverMetrics(host.meter, { inFlight, connections: (transport) => listeners[transport].connections() });
   const checker = createChecker();
   const ingest = createIngest(log, checker, metrics, host.logger);
-  const transport = { messageBytesMax: options.messageBytesMax, ingest, inFlight, metrics };
+  const transport = { messageBytesMax: options.messageBytesMax, ingest, inFlight, metrics, logger: host.logger };
   const listeners = { grpc: createGrpcListener(transport), http: createHttpListener(transport) };
   const stopListeners = async (): Promise<void> => {
     await Promise.all([listeners.grpc.stop(), listeners.http.stop()]);
