@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
   const command = findCommand(words);
   if (args[0] === 'help' || asksForHelp(words)) return help(words, command?.name);
   if (command === null) throw unknownCommand(args);
-  const parsed = parseCommand(command.name, command.rest, process.env);
+  const parsed = await parseCommand(command.name, command.rest, process.env);
   const { argument } = commandTable[command.name];
   if (argument === null && parsed.positionals.length > 0) {
     throw new PipelineError('usage', `${command.name} takes no argument, found ${JSON.stringify(parsed.positionals[0])}`);

@@ -56,7 +56,7 @@ export const optionTable = {
   otlpGrpc: option({ type: kind.listenAddress, default: '127.0.0.1:4317', help: 'Where OTLP/gRPC is received.', commands: ['up', 'doctor'] }),
   otlpHttp: option({ type: kind.listenAddress, default: '127.0.0.1:4318', help: 'Where OTLP/HTTP is received.', commands: ['up', 'doctor'] }),
   otlpMessageBytes: option({
-    type: kind.bytes(64 * KiB, GiB),
+    type: kind.bytes(64 * KiB, 64 * MiB),
     default: '64MiB',
     help: 'Largest OTLP message that is received, before and after decompression.',
     commands: ['up'],
@@ -77,13 +77,13 @@ export const optionTable = {
   publishBytes: option({
     type: kind.bytes(MiB, GiB),
     default: '128MB',
-    help: 'A public file is made earlier when it would pass this size.',
+    help: 'A public file is made earlier when this much has been gathered, as it lies in the log.',
     commands: ['up'],
   }),
   publishRows: option({
     type: kind.wholeNumber('N', 1000, 100_000_000, 'rows'),
     default: '4000000',
-    help: 'A public file is made earlier when it would pass this many rows.',
+    help: 'A public file is made earlier when this many rows have been gathered.',
     commands: ['up'],
   }),
   hotInterval: option({

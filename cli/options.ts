@@ -2,7 +2,7 @@
 // before default. Whatever is wrong ends as one line that says what was found, where, and what is allowed.
 import { parseArgs } from 'node:util';
 import { PipelineError } from '../lib/errors.ts';
-import { type FileValue, readConfigFile } from './config-file.ts';
+import type { FileValue } from './config-file.ts';
 import { suggestion } from './nearest.ts';
 import { type CommandName, envNames, flagName, type OptionName, type OptionValues, optionNames, optionSpec, optionsOf } from './option-table.ts';
 
@@ -21,10 +21,10 @@ interface Found {
   readonly code: 'usage' | 'config_invalid';
 }
 
-export function parseCommand(command: CommandName, args: readonly string[], env: Environment): ParsedCommand {
+export async function parseCommand(command: CommandName, args: readonly string[], env: Environment): Promise<ParsedCommand> {
   const { flags, positionals } = readFlags(command, args);
   const configFile = flags.get('config')?.text ?? readEnv('config', env)?.text;
-  const file = configFile === undefined ? new Map<OptionName, FileValue>() : readConfigFile(configFile);
+  const file = configFile === undefined ? new Map<OptionName, FileValue>() : await readFileValues(configFile);
 
   const values: Partial<Record<OptionName, unknown>> = {};
   const given = new Set<OptionName>();
@@ -40,6 +40,11 @@ export function parseCommand(command: CommandName, args: readonly string[], env:
     if (found || (fromFile && asked)) given.add(name);
   }
   return { values: values as OptionValues, positionals, given };
+}
+
+/** Loaded when there is a file: YAML's parser takes 16 MB that a small process would keep for life. */
+async function readFileValues(file: string): Promise<Map<OptionName, FileValue>> {
+  return (await import('./config-file.ts')).readConfigFile(file);
 }
 
 function readFlags(command: CommandName, args: readonly string[]): { flags: Map<OptionName, Found>; positionals: string[] } {

@@ -116,6 +116,7 @@ export class StageChild {
       case 'started':
         this.addresses = message.addresses;
         this.#startedOnce = true;
+        this.#setStatus(message.status);
         started();
         break;
       case 'failed':

@@ -30,7 +30,7 @@ export type ToStage =
 export type FromStage =
   /** The stage's module is loaded and waits for `start`. */
   | { readonly kind: 'loaded' }
-  | { readonly kind: 'started'; readonly addresses: StageAddresses }
+  | { readonly kind: 'started'; readonly addresses: StageAddresses; readonly status: StageStatus }
   | { readonly kind: 'failed'; readonly code: ErrorCode | null; readonly message: string }
   | { readonly kind: 'status'; readonly status: StageStatus }
   | { readonly kind: 'collected'; readonly id: number; readonly metrics: readonly Metric[] }

@@ -14,7 +14,7 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
     messageBytesMax: values.otlpMessageBytes,
     log: logUrl(dir),
   }),
-  processor: (_values, dir) => ({ log: logUrl(dir), store: dataUrl(dir), symbols: 'local' }),
+  processor: (_values, dir) => ({ log: logUrl(dir), store: dataUrl(dir), symbols: true }),
   exporter: (values, dir) => ({
     log: logUrl(dir),
     store: dataUrl(dir),

@@ -11,8 +11,8 @@ import type { Stage, StageHost, StageStatus } from '../lib/stage.ts';
 import type { FromStage, StageName, StageReport, ToStage } from './stage-messages.ts';
 import { starters } from './stage-start.ts';
 
-/** How soon a change of a stage's state is seen by /readyz. */
-const statusMillis = 500;
+/** How soon a change of a stage's state is seen by /readyz; sooner while it is not ready yet, since somebody waits for that. */
+const statusMillis = { ready: 500, notReady: 50 };
 /** For the answers of the other processes; one that is stuck is left out of /metrics. */
 const scrapeMillisMax = 2000;
 
@@ -64,9 +64,10 @@ async function start(message: Extract<ToStage, { kind: 'start' }>): Promise<void
   try {
     const started = await (await starters[name]())({ ...(message.options as object), ...extra }, host);
     stage = started.stage;
-    tell({ kind: 'started', addresses: started.addresses });
-    tellStatus(stage.status());
-    setInterval(() => tellStatus(started.stage.status()), statusMillis);
+    const status = stage.status();
+    lastStatus = JSON.stringify(status);
+    tell({ kind: 'started', addresses: started.addresses, status });
+    watchStatus(stage);
   } catch (error) {
     const known = isPipelineError(error);
     tell(
@@ -101,6 +102,12 @@ async function metricsText(): Promise<string> {
   clearTimeout(timer);
   scrapes.delete(id);
   return prometheusText(groups);
+}
+
+function watchStatus(watched: Stage): void {
+  const status = watched.status();
+  tellStatus(status);
+  setTimeout(() => watchStatus(watched), status.ready ? statusMillis.ready : statusMillis.notReady);
 }
 
 function tellStatus(status: StageStatus): void {

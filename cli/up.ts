@@ -1,6 +1,7 @@
 // flamelake up: all stages on one directory, each in a process of its own. Holds the data directory,
 // starts the stages, says where to look, and stops them in the order of the way of a sample.
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataLock, lockDataDirectory } from '../lib/data-lock.ts';
 import { isPipelineError } from '../lib/errors.ts';
 import { type RunCommand, stderrLogger } from './command.ts';
@@ -8,10 +9,14 @@ import type { OptionValues } from './option-table.ts';
 import { StageChild } from './stage-child.ts';
 import { type StageName, type StageReport, stageNames, stopOrder } from './stage-messages.ts';
 import { stageOptions } from './stage-options.ts';
-import { listenForStop } from './stop-signals.ts';
+import { listenForStop, type StopSignals } from './stop-signals.ts';
 
 /** What a stage may take to flush, generously: a row group, an fsync on a slow disk, a send that is answered late. */
 const stopMillisMax: Record<StageName, number> = { agent: 8000, receiver: 10_000, processor: 10_000, exporter: 20_000, query: 5000 };
+
+/** For the lines at the start alone; /readyz goes on looking. */
+const readyMillisMax = 10_000;
+const readyCheckMillis = 50;
 
 export const run: RunCommand = async ({ values }) => {
   const signals = listenForStop();
@@ -23,7 +28,7 @@ export const run: RunCommand = async ({ values }) => {
   const stages = createStages(values, dir);
   const failed = await Promise.race([
     signals.asked,
-    startAll(stages, values, dir).then(
+    startAll(stages, values, dir, signals).then(
       () => null,
       (error: Error) => error,
     ),
@@ -63,7 +68,7 @@ function createStages(values: OptionValues, dir: string): Stages {
   return stages;
 }
 
-async function startAll(stages: Stages, values: OptionValues, dir: string): Promise<void> {
+async function startAll(stages: Stages, values: OptionValues, dir: string, signals: StopSignals): Promise<void> {
   const { children } = stages;
   const needed = ['receiver', 'processor', 'exporter', 'query'] as const;
   const started = Object.fromEntries(needed.map((name) => [name, children.get(name)!.start()])) as Record<(typeof needed)[number], Promise<void>>;
@@ -74,9 +79,16 @@ async function startAll(stages: Stages, values: OptionValues, dir: string): Prom
   const agentStarted = agent?.start().catch((error: Error) => turnAgentOff(stages, error));
   await Promise.all(Object.values(started));
   await agentStarted;
-  children.get('query')!.send({ kind: 'reports', reports: reportsOf(stages) });
+  await becomeReady(stages, signals);
+  if (signals.isAsked()) return;
   const lines = stopOrder.map((name) => `${name.padEnd(10)} ${textOf(stages, name)}\n`);
   process.stdout.write(`${lines.join('')}data       ${dir}\nLook at    ${pageUrl(values.listen)}\n`);
+}
+
+/** Told when all are ready, or how far they are when that takes long. */
+async function becomeReady(stages: Stages, signals: StopSignals): Promise<void> {
+  const deadline = performance.now() + readyMillisMax;
+  while (!signals.isAsked() && !reportsOf(stages).every(({ ready }) => ready) && performance.now() < deadline) await sleep(readyCheckMillis);
 }
 
 /** Everything but the agent runs without rights for eBPF, so that others can send; what is missing is said once. */

@@ -47,7 +47,10 @@ export interface MetricRegistry {
 const seriesMax = 2000;
 const overflowLabels: MetricLabels = { 'otel.metric.overflow': true };
 /** OpenTelemetry's default bounds. */
-const defaultBounds = [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
+const defaultBounds: readonly number[] = [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
+
+/** Those of its semantic conventions for durations in seconds. */
+const secondsBounds: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
 interface Series {
   readonly labels: MetricLabels;
@@ -82,7 +85,7 @@ export function createMetricRegistry(onCallbackError: (error: unknown) => void =
       if (found.kind !== kind) throw new Error(`metric ${name} is a ${found.kind} and was asked for as a ${kind}`);
       return found;
     }
-    const bounds = options.advice?.explicitBucketBoundaries ?? defaultBounds;
+    const bounds = options.advice?.explicitBucketBoundaries ?? (options.unit === 's' ? secondsBounds : defaultBounds);
     const made: Instrument = { name, kind, options, bounds, series: new Map(), callbacks: new Set() };
     instruments.set(name, made);
     return made;
