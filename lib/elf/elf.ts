@@ -90,7 +90,7 @@ export function readElf(source: ByteSource): ElfFile {
  * The ELF address at which the byte at a file offset is loaded as code, or null. The kernel maps whole
  * pages, so code at the edge of a segment's page belongs to it unless another segment holds it.
  */
-export function fileOffsetToAddress(elf: ElfFile, offset: number): bigint | null {
+export function fileOffsetToAddress(elf: Pick<ElfFile, 'segments'>, offset: number): bigint | null {
   let byPage: bigint | null = null;
   for (const segment of elf.segments) {
     if (segment.type !== segmentLoad || (segment.flags & segmentExecutable) === 0 || segment.fileBytes === 0) continue;

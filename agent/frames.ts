@@ -1,0 +1,209 @@
+// From a raw stack to locations of a batch. Native frames leave the host as build id + address in the
+// file; the kernel's are named here, where its symbols are. What has neither keeps the name of its memory
+// and no address: addresses of JIT code and of anonymous memory are new at each start.
+import { fileOffsetToAddress } from '../lib/elf/elf.ts';
+import { addressKindAttribute, addressKindFileOffset, cutFunctionName, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
+import type { ProfilesWriter } from '../schemas/otlp/writer.ts';
+import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
+import type { Kernel } from './kernel.ts';
+import type { MappedFile, MappedFiles } from './mapped-files.ts';
+import { type ExecutableMapping, mappingAt } from './proc/maps.ts';
+import type { Process, Processes } from './processes.ts';
+import type { RawStack } from './raw-stacks.ts';
+
+export interface FrameSources {
+  readonly kernel: Kernel;
+  readonly files: MappedFiles;
+  readonly processes: Processes;
+}
+
+/** The reason that is written down, most telling first. */
+const cutReasons = [
+  [stackCut.cutUserUnreadable, 'user_stack_unreadable'],
+  [stackCut.cutUserDepth, 'user_stack_too_deep'],
+  [stackCut.cutFramePointer, 'frame_pointer_missing'],
+  [stackCut.cutKernelUnreadable, 'kernel_stack_unreadable'],
+  [stackCut.cutKernelDepth, 'kernel_stack_too_deep'],
+] as const;
+export type CutReason = (typeof cutReasons)[number][1];
+
+export function cutReason(cut: number): CutReason | null {
+  return cutReasons.find(([bit]) => (cut & bit) !== 0)?.[1] ?? null;
+}
+
+/** Locations of one batch; what was worked out for a frame once is not worked out again. */
+export class FrameWriter {
+  readonly #writer: ProfilesWriter;
+  readonly #sources: FrameSources;
+  readonly #kernelLocations = new Map<bigint, number>();
+  /** By file and address, shared by all processes. */
+  readonly #fileLocations = new Map<MappedFile, Map<bigint, number>>();
+  readonly #fileMappings = new Map<MappedFile, Map<number, number>>();
+  /** pid:build id that no file of the process has; looking again costs a walk over all its mappings. */
+  readonly #missingBuildIds = new Set<string>();
+
+  constructor(writer: ProfilesWriter, sources: FrameSources) {
+    this.#writer = writer;
+    this.#sources = sources;
+  }
+
+  /** Index into the batch's stack table. */
+  stack(raw: RawStack, process: Process, nowMillis: number): number {
+    const locations = raw.kernelAddresses.map((address, index) => this.#kernelLocation(index === 0 ? address : address - 1n));
+    const frames = new DataView(raw.userFrames.buffer, raw.userFrames.byteOffset, raw.userFrames.byteLength);
+    const count = raw.userFrames.length / userFrameLayout.bytes;
+    for (let index = 0; index < count; index++) locations.push(this.#userLocation(frames, index, raw, process, nowMillis));
+    const reason = cutReason(raw.cut);
+    if (reason !== null) locations.push(this.#cutLocation(reason));
+    return this.#writer.stack(locations);
+  }
+
+  #kernelLocation(address: bigint): number {
+    const known = this.#kernelLocations.get(address);
+    if (known !== undefined) return known;
+    const location = this.#newKernelLocation(address);
+    this.#kernelLocations.set(address, location);
+    return location;
+  }
+
+  #newKernelLocation(address: bigint): number {
+    const type = this.#writer.attribute('profile.frame.type', frameTypes.kernel);
+    const found = this.#sources.kernel.locate(address);
+    if (found === null) return this.#writer.location(this.#namedMemory('[kernel]'), 0n, [], [type]);
+    const buildId = this.#sources.kernel.buildId(found.module);
+    const mapping = this.#writer.mapping({
+      memoryStart: 0n,
+      memoryLimit: found.module.end - found.module.start,
+      fileOffset: 0n,
+      fileName: found.module.name,
+      attributes: buildId === '' ? [] : [this.#writer.attribute('process.executable.build_id.gnu', buildId)],
+    });
+    const lines = found.function === '' ? [] : [{ function: this.#writer.function(found.function, '', ''), line: 0n, column: 0n }];
+    return this.#writer.location(mapping, found.offset, lines, [type]);
+  }
+
+  #userLocation(frames: DataView, index: number, raw: RawStack, process: Process, nowMillis: number): number {
+    const at = index * userFrameLayout.bytes;
+    // The leaf is where the CPU is; every other is a return address, and the call lies before it.
+    const back = index === 0 ? 0n : 1n;
+    const value = frames.getBigUint64(at + userFrameLayout.offsetOrIp, true) - back;
+    const status = frames.getInt32(at + userFrameLayout.status, true);
+    if (status === userFrameStatus.frameBuildId) {
+      const buildId = Buffer.from(raw.userFrames.buffer, raw.userFrames.byteOffset + at + userFrameLayout.buildId, 20).toString('hex');
+      return this.#buildIdLocation(buildId, value, process, nowMillis);
+    }
+    if (status === userFrameStatus.frameIp) return this.#addressLocation(value, process, nowMillis);
+    return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
+  }
+
+  /** The kernel pads build ids to 20 bytes with zeros, and a shorter one may end in zeros of its own. */
+  #buildIdLocation(padded: string, offset: bigint, process: Process, nowMillis: number): number {
+    const known = this.#sources.files.byBuildId(padded) ?? this.#sources.files.byBuildId(padded.replace(/(00)+$/, ''));
+    if (known !== null) return this.#fileLocation(known, offset);
+    const file = this.#findFileOf(padded, process, nowMillis);
+    if (file !== null) return this.#fileLocation(file, offset);
+    const mapping = this.#writer.mapping({
+      memoryStart: 0n,
+      memoryLimit: 0n,
+      fileOffset: 0n,
+      fileName: '',
+      attributes: [this.#writer.attribute('process.executable.build_id.gnu', padded), this.#writer.attribute(addressKindAttribute, addressKindFileOffset)],
+    });
+    return this.#writer.location(mapping, offset, [], [this.#nativeType()]);
+  }
+
+  #findFileOf(padded: string, process: Process, nowMillis: number): MappedFile | null {
+    const key = `${process.pid}:${padded}`;
+    if (this.#missingBuildIds.has(key)) return null;
+    const file = this.#readFileOf(padded, process) ?? (this.#sources.processes.rereadMaps(process, nowMillis) ? this.#readFileOf(padded, process) : null);
+    if (file === null) this.#missingBuildIds.add(key);
+    return file;
+  }
+
+  /** Looks through the files of a process for one with this build id. */
+  #readFileOf(padded: string, process: Process): MappedFile | null {
+    if (!process.isAlive) return null;
+    for (const mapping of process.mappings) {
+      const file = this.#sources.files.find(process.pid, mapping);
+      if (typeof file === 'object' && file.ids.gnu !== null && file.ids.gnu.padEnd(40, '0').slice(0, 40) === padded) return file;
+    }
+    return null;
+  }
+
+  #addressLocation(address: bigint, process: Process, nowMillis: number): number {
+    let mapping = mappingAt(process.mappings, address);
+    if (mapping === null && this.#sources.processes.rereadMaps(process, nowMillis)) mapping = mappingAt(process.mappings, address);
+    if (mapping === null) return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
+    const file = process.isAlive ? this.#sources.files.find(process.pid, mapping) : 'none';
+    if (typeof file === 'object') return this.#fileLocation(file, address - mapping.start + mapping.fileOffset);
+    return this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []);
+  }
+
+  #fileLocation(file: MappedFile, offset: bigint): number {
+    let locations = this.#fileLocations.get(file);
+    if (locations === undefined) {
+      locations = new Map();
+      this.#fileLocations.set(file, locations);
+    }
+    const known = locations.get(offset);
+    if (known !== undefined) return known;
+    const location = this.#newFileLocation(file, offset);
+    locations.set(offset, location);
+    return location;
+  }
+
+  #newFileLocation(file: MappedFile, offset: bigint): number {
+    const address = fileOffsetToAddress(file, Number(offset));
+    const segment = address === null ? -1 : file.segments.findIndex((candidate) => isIn(candidate, address));
+    return this.#writer.location(this.#fileMapping(file, segment), address ?? offset, [], [this.#nativeType()]);
+  }
+
+  /** One mapping per executable segment, in the file's own addresses, the same for every process that maps it. */
+  #fileMapping(file: MappedFile, segmentIndex: number): number {
+    let mappings = this.#fileMappings.get(file);
+    if (mappings === undefined) {
+      mappings = new Map();
+      this.#fileMappings.set(file, mappings);
+    }
+    const known = mappings.get(segmentIndex);
+    if (known !== undefined) return known;
+    const segment = file.segments[segmentIndex];
+    const mapping = this.#writer.mapping({
+      memoryStart: segment?.address ?? 0n,
+      memoryLimit: segment === undefined ? 0n : segment.address + BigInt(segment.memoryBytes),
+      fileOffset: BigInt(segment?.offset ?? 0),
+      fileName: file.path,
+      attributes: [...this.#buildIdAttributes(file), ...(segment === undefined ? [this.#writer.attribute(addressKindAttribute, addressKindFileOffset)] : [])],
+    });
+    mappings.set(segmentIndex, mapping);
+    return mapping;
+  }
+
+  #buildIdAttributes({ ids }: MappedFile): number[] {
+    const attributes = [this.#writer.attribute('process.executable.build_id.htlhash', ids.htlhash)];
+    if (ids.gnu !== null) attributes.push(this.#writer.attribute('process.executable.build_id.gnu', ids.gnu));
+    if (ids.go !== null) attributes.push(this.#writer.attribute('process.executable.build_id.go', ids.go));
+    return attributes;
+  }
+
+  #namedMemory(fileName: string): number {
+    return this.#writer.mapping({ memoryStart: 0n, memoryLimit: 0n, fileOffset: 0n, fileName, attributes: [] });
+  }
+
+  #nativeType(): number {
+    return this.#writer.attribute('profile.frame.type', frameTypes.native);
+  }
+
+  #cutLocation(reason: CutReason): number {
+    const name = this.#writer.function(cutFunctionName(reason), '', '');
+    return this.#writer.location(0, 0n, [{ function: name, line: 0n, column: 0n }], [this.#writer.attribute(stackCutAttribute, reason)]);
+  }
+}
+
+const isIn = (segment: { type: number; address: bigint; memoryBytes: number }, address: bigint): boolean =>
+  segment.type === 1 && address >= segment.address - (segment.address % 4096n) && address < segment.address + BigInt(segment.memoryBytes);
+
+/** Memory without a file, or with one that is no ELF file: a JIT's. */
+function memoryName(mapping: ExecutableMapping): string {
+  return mapping.path === '' ? '[anon]' : mapping.path;
+}

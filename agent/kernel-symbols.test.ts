@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { createLogger } from '../lib/logger.ts';
+import { Kernel, parseBuildIdNote } from './kernel.ts';
+import { locateKernel, parseKernelSymbols, parseModules } from './kernel-symbols.ts';
+
+const image = [
+  'ffffffff81000000 T _text',
+  'ffffffff81000000 T first',
+  'ffffffff81000100 t second',
+  'ffffffff81000200 D data_not_text',
+  'ffffffff81000300 W third',
+  'ffffffff81001000 T _etext',
+  'ffffffff82000000 T freed_after_boot',
+];
+const modules = [
+  'ffffffffc0000010 t probe\t[fs]',
+  'ffffffffc0000000 T open\t[fs]',
+  'ffffffffc0100000 t bpf_prog_1\t[bpf]',
+  'ffffffffc0005000 t of_unknown\t[gone]',
+];
+const moduleText = 'fs 16384 1 - Live 0xffffffffc0000000 (O)\nother 4096 0 - Live 0x0000000000000000\nbroken\n';
+
+const symbols = (lines: readonly string[], chunkBytes = 7) => {
+  const bytes = Buffer.from(`${lines.join('\n')}\n`);
+  const chunks = Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, index) => bytes.subarray(index * chunkBytes, (index + 1) * chunkBytes));
+  return parseKernelSymbols(chunks, parseModules(moduleText));
+};
+
+describe('kernel symbols', () => {
+  const parsed = symbols([...image, ...modules])!;
+  const at = (address: bigint) => {
+    const found = locateKernel(parsed, address);
+    return found && [found.module.name, found.offset, found.function];
+  };
+
+  test('inside the image', () => {
+    expect(at(0xffffffff81000000n)).toEqual(['vmlinux', 0n, '_text']);
+    expect(at(0xffffffff810001ffn)).toEqual(['vmlinux', 0x1ffn, 'second']);
+    expect(at(0xffffffff81000fffn)).toEqual(['vmlinux', 0xfffn, 'third']);
+  });
+  test('inside a module, whatever the order of lines', () => {
+    expect(at(0xffffffffc000000fn)).toEqual(['fs', 0xfn, 'open']);
+    expect(at(0xffffffffc0003fffn)).toEqual(['fs', 0x3fffn, 'probe']);
+  });
+  test('nothing is named beyond its own part of the kernel', () => {
+    for (const address of [
+      0xffffffff80ffffffn,
+      0xffffffff81001000n,
+      0xffffffff82000000n,
+      0xffffffffc0004000n,
+      0xffffffffc0005000n,
+      0xffffffffc0100000n,
+      0n,
+      0xffffffffffffffffn,
+    ])
+      expect(at(address)).toBeNull();
+  });
+  test('hidden addresses give no names', () => {
+    expect(symbols(image.map((line) => line.replace(/^\w+/, '0'.repeat(16))))).toBeNull();
+    expect(symbols([])).toBeNull();
+  });
+  test('what is no line is left out', () => {
+    expect(symbols([...image, '', 'x', 'ffffffff81000400', 'ffffffff81000400 T', 'zzzz T name', '1234567890abcdef01 T name'])!.addresses).toHaveLength(
+      parsed.addresses.length - 2,
+    );
+  });
+});
+
+test('a build id among other notes, and none in what is cut', () => {
+  const note = (name: string, type: number, description: Buffer) => {
+    const head = Buffer.alloc(12);
+    head.writeUInt32LE(name.length + 1, 0);
+    head.writeUInt32LE(description.length, 4);
+    head.writeUInt32LE(type, 8);
+    const padded = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
+    return Buffer.concat([head, padded(Buffer.from(`${name}\0`)), padded(description)]);
+  };
+  const id = Buffer.from('0123456789abcdef', 'hex');
+  expect(parseBuildIdNote(Buffer.concat([note('Linux', 0x100, Buffer.from('abc')), note('GNU', 3, id)]))).toBe('0123456789abcdef');
+  expect(parseBuildIdNote(note('GNU', 3, id).subarray(0, 20))).toBe('');
+  expect(parseBuildIdNote(Buffer.alloc(64, 0xff))).toBe('');
+});
+
+describe.skipIf(process.getuid?.() !== 0)('the running kernel', () => {
+  test('a symbol of /proc/kallsyms is found under its own name', () => {
+    const kernel = new Kernel(createLogger({ name: 'test', level: 'error', format: 'text', write: () => {} }));
+    const line = /^([0-9a-f]{16}) [Tt] (vfs_read)$/m.exec(readFileSync('/proc/kallsyms', 'latin1'))!;
+    const found = kernel.locate(BigInt(`0x${line[1]}`) + 1n)!;
+    expect(found).toMatchObject({ function: 'vfs_read', module: { name: 'vmlinux' } });
+    expect(kernel.buildId(found.module)).toMatch(/^([0-9a-f]{40})?$/);
+    expect(kernel.locate(1n)).toBeNull();
+  });
+});

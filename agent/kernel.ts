@@ -1,0 +1,112 @@
+// The kernel's side of a stack: symbols and build ids of the running kernel and its modules, read when
+// the agent starts and again when an address lies in no known module.
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import type { Logger } from '../lib/logger.ts';
+import {
+  type KernelLocation,
+  type KernelModule,
+  type KernelSymbols,
+  kernelImageName,
+  locateKernel,
+  parseKernelSymbols,
+  parseModules,
+} from './kernel-symbols.ts';
+import { kallsymsRereadMillis } from './limits.ts';
+
+export class Kernel {
+  readonly #logger: Logger;
+  #symbols: KernelSymbols | null = null;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #saidHidden = false;
+  readonly #buildIds = new Map<string, string>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+    this.#read(performance.now());
+  }
+
+  /** Whether kernel frames can be named at all. */
+  get hasNames(): boolean {
+    return this.#symbols !== null;
+  }
+
+  /** Null where the address belongs to no part of the kernel that we know. */
+  locate(address: bigint): KernelLocation | null {
+    const found = this.#symbols && locateKernel(this.#symbols, address);
+    const now = performance.now();
+    if (found || this.#symbols === null || now - this.#readAt < kallsymsRereadMillis) return found;
+    this.#read(now);
+    return this.#symbols && locateKernel(this.#symbols, address);
+  }
+
+  /** Lower hex; '' where the kernel doesn't tell. */
+  buildId(module: KernelModule): string {
+    const known = this.#buildIds.get(module.name);
+    if (known !== undefined) return known;
+    const path = module.name === kernelImageName ? '/sys/kernel/notes' : `/sys/module/${module.name}/notes/.note.gnu.build-id`;
+    const buildId = readNotes(path);
+    this.#buildIds.set(module.name, buildId);
+    return buildId;
+  }
+
+  #read(now: number): void {
+    this.#readAt = now;
+    this.#buildIds.clear();
+    this.#symbols = parseKernelSymbols(chunksOf('/proc/kallsyms'), parseModules(readText('/proc/modules')));
+    if (this.#symbols === null && !this.#saidHidden) {
+      this.#saidHidden = true;
+      this.#logger.warn(
+        'kernel addresses are hidden in /proc/kallsyms, so kernel frames stay without names; give the agent CAP_SYSLOG and set kernel.kptr_restrict to 0 or 1',
+      );
+    }
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    // A kernel without modules has no such file.
+    return '';
+  }
+}
+
+const chunkBytes = 256 * 1024;
+
+function* chunksOf(path: string): Generator<Uint8Array> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return;
+  }
+  try {
+    const chunk = Buffer.allocUnsafeSlow(chunkBytes);
+    for (let read = readSync(fd, chunk, 0, chunkBytes, null); read > 0; read = readSync(fd, chunk, 0, chunkBytes, null)) yield chunk.subarray(0, read);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The build id note of a file that holds nothing but ELF notes: name size, description size, type, name, description. */
+export function parseBuildIdNote(notes: Buffer): string {
+  for (let at = 0; at + 12 <= notes.length; ) {
+    const nameBytes = notes.readUInt32LE(at);
+    const descriptionBytes = notes.readUInt32LE(at + 4);
+    const type = notes.readUInt32LE(at + 8);
+    const description = at + 12 + ((nameBytes + 3) & ~3);
+    const end = description + descriptionBytes;
+    if (nameBytes > notes.length || descriptionBytes > notes.length || end > notes.length) return '';
+    if (type === 3 && nameBytes === 4 && notes.toString('latin1', at + 12, at + 16) === 'GNU\0') return notes.toString('hex', description, end);
+    at = description + ((descriptionBytes + 3) & ~3);
+  }
+  return '';
+}
+
+function readNotes(path: string): string {
+  try {
+    return parseBuildIdNote(readFileSync(path));
+  } catch {
+    return '';
+  }
+}

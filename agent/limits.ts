@@ -1,0 +1,56 @@
+// Every cap of the agent, with its reason. What passes one is counted, never silent.
+
+/** How often the ring is drained. A process of a few hundred milliseconds is then still there to be named. */
+export const drainMillis = 200;
+/** One drain's worth at worst, should the agent be stopped for two seconds: rate x CPUs x the largest event, twice. */
+export const ringSecondsKept = 2;
+/** Largest stack event (32 + 127 x 8 + 127 x 32) with its header, and its sample. */
+export const eventBytesMax = 5_300;
+export const ringBytesMin = 256 * 1024;
+export const ringBytesMax = 64 * 1024 * 1024;
+
+/** Raw stacks of two epochs that samples may still name. 32 MiB hold 6,000 of the largest, or 40,000 of common ones. */
+export const stackCacheBytesMax = 32 * 1024 * 1024;
+
+/** Processes that were sampled lately; a host with more at once re-reads some of them. */
+export const processesMax = 8_192;
+/** A process not sampled for this long is forgotten. */
+export const processIdleMillis = 60_000;
+/** An exec or dlopen is seen at the latest after this, when no unknown address tells before. */
+export const processRereadMillis = 15_000;
+/** Unknown addresses make us read /proc/PID/maps again, but not more often than this per process. */
+export const mapsRereadMillis = 1_000;
+
+/** The kernel's own limit is 65,530 mappings (vm.max_map_count); raised on some database hosts. */
+export const mapsBytesMax = 16 * 1024 * 1024;
+export const executableMappingsMax = 16_384;
+export const environBytesMax = 256 * 1024;
+export const cgroupBytesMax = 64 * 1024;
+export const pathCharactersMax = 4_096;
+/** One variable's worth; OpenTelemetry has no limit of its own here. */
+export const resourceAttributesMax = 128;
+export const attributeValueCharactersMax = 4_096;
+
+/** Executables and libraries whose build ids and segments are remembered, by identity of the file. */
+export const filesMax = 16_384;
+/** A new file costs a few reads; more new files than this in one drain wait for the next (their frames keep file offsets). */
+export const newFilesPerDrainMax = 64;
+
+/** /proc/kallsyms is 10-15 MB on common kernels. */
+export const kallsymsBytesMax = 128 * 1024 * 1024;
+/** An address outside all known modules may belong to a new one: read again, but not more often than this. */
+export const kallsymsRereadMillis = 60_000;
+
+/** A batch that passes this is closed early. Receivers take 64 MiB, older Collectors 4 MiB over gRPC. */
+export const batchBytesMax = 3 * 1024 * 1024;
+/** Encoded batches that wait for the endpoint. At 100 kB a batch on a common host this is half an hour. */
+export const queueBytesMax = 32 * 1024 * 1024;
+/** A batch is not sent again when its first attempt is older: the lake knows a repeated profile for this long (docs/lake.md). */
+export const unconfirmedMillis = 15 * 60_000;
+/** Spread of the batch interval, so that a fleet does not send in step. */
+export const batchJitter = 0.2;
+export const retryMillisMin = 1_000;
+export const retryMillisMax = 60_000;
+export const responseBytesMax = 4 * 1024 * 1024;
+/** How long stop() waits for the last batches to be taken. */
+export const stopMillis = 5_000;

@@ -1,0 +1,68 @@
+// OTLP/gRPC. Bodies are encoded already, so the client passes bytes through. Which codes may be sent
+// again is OTLP's list; RESOURCE_EXHAUSTED only where the endpoint says when.
+import { ChannelCredentials, Client, compressionAlgorithms, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { responseBytesMax } from '../limits.ts';
+import {
+  plain,
+  readAnswer,
+  readRetryDelay,
+  type SendResult,
+  type Transport,
+  type TransportOptions,
+  versionHeaderName,
+  versionHeaderValue,
+} from './transport.ts';
+
+const method = '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export';
+const retryable = new Set([status.CANCELLED, status.DEADLINE_EXCEEDED, status.ABORTED, status.OUT_OF_RANGE, status.UNAVAILABLE, status.DATA_LOSS]);
+const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+export function openGrpc(options: TransportOptions): Transport {
+  const url = new URL(options.endpoint);
+  const client = new Client(url.host, channelCredentials(url, options), {
+    'grpc.default_compression_algorithm': options.compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
+    'grpc.max_receive_message_length': responseBytesMax,
+    'grpc.enable_retries': 0,
+    // An endpoint that comes back is found again soon; our own backoff decides how often it is asked.
+    'grpc.initial_reconnect_backoff_ms': 500,
+    'grpc.max_reconnect_backoff_ms': 5_000,
+  });
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(options.headers)) metadata.set(name, value);
+  metadata.set(versionHeaderName, versionHeaderValue);
+  return {
+    endpoint: url.host,
+    send: (body, signal) =>
+      new Promise<SendResult>((resolve) => {
+        const deadline = Date.now() + options.timeoutMillis;
+        const call = client.makeUnaryRequest(
+          method,
+          passBytes,
+          (bytes: Buffer) => bytes,
+          body,
+          metadata,
+          { deadline },
+          (error, answer) => {
+            signal.removeEventListener('abort', cancel);
+            resolve(error ? resultOfError(error) : readAnswer(answer ?? new Uint8Array(0)));
+          },
+        );
+        const cancel = () => call.cancel();
+        if (signal.aborted) cancel();
+        else signal.addEventListener('abort', cancel, { once: true });
+      }),
+    close: () => client.close(),
+  };
+}
+
+function channelCredentials(url: URL, { tls }: TransportOptions): ChannelCredentials {
+  return url.protocol === 'https:' ? ChannelCredentials.createSsl(tls.ca, tls.key, tls.certificate) : credentials.createInsecure();
+}
+
+function resultOfError(error: ServiceError): SendResult {
+  const message = `gRPC ${status[error.code] ?? error.code}: ${plain(error.details)}`;
+  const [details] = error.metadata?.get('grpc-status-details-bin') ?? [];
+  const afterMillis = details instanceof Uint8Array ? readRetryDelay(details) : null;
+  const mayRetry = retryable.has(error.code) || (error.code === status.RESOURCE_EXHAUSTED && afterMillis !== null);
+  return mayRetry ? { kind: 'retry', afterMillis, message } : { kind: 'refused', message };
+}
