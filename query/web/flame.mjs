@@ -298,9 +298,10 @@ export class FlameView {
     const { nodes } = this.#graph;
     const { depth, end, start } = this.#layout;
     const zoomed = this.#zoomed;
+    const rows = this.#rows();
     for (let node = nodes.parent[zoomed] ?? -1; node >= 0; node = nodes.parent[node] ?? -1) {
-      const y = this.#rowOf(depth[node] ?? 0);
-      if (y > -rowHeight && y < this.#scroller.clientHeight) callback(node, 0, width, y);
+      const y = rows.top(depth[node] ?? 0);
+      if (rows.seen(y)) callback(node, 0, width, y);
     }
     const value = nodes.value[zoomed] ?? 0;
     if (value <= 0) return;
@@ -312,18 +313,27 @@ export class FlameView {
         node = end[node] ?? node + 1;
         continue;
       }
-      const y = this.#rowOf(depth[node] ?? 0);
-      if (y > -rowHeight && y < this.#scroller.clientHeight) callback(node, ((start[node] ?? 0) - left) * scale, w, y);
+      const y = rows.top(depth[node] ?? 0);
+      if (rows.seen(y)) callback(node, ((start[node] ?? 0) - left) * scale, w, y);
       node++;
     }
   }
 
-  /** Top of a row in the canvas. @param {number} depth */
-  #rowOf(depth) {
+  /**
+   * Where rows stand in the canvas. The scroller is asked once, not for every node: after a change of
+   * the page each answer would be a layout.
+   */
+  #rows() {
     const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
-    if (this.#orientation === 'icicle') return depth * rowHeight - scrollTop;
-    const bottom = Math.max(clientHeight, scrollHeight);
-    return bottom - (depth + 1) * rowHeight - scrollTop;
+    const base = this.#orientation === 'icicle' ? -scrollTop : Math.max(clientHeight, scrollHeight) - rowHeight - scrollTop;
+    const step = this.#orientation === 'icicle' ? rowHeight : -rowHeight;
+    return {
+      /** Top of a row. @param {number} depth */
+      top: (depth) => base + step * depth,
+      /** @param {number} y */
+      seen: (y) => y > -rowHeight && y < clientHeight,
+      view: clientHeight,
+    };
   }
 
   /** @param {number} wanted @param {number} width */
@@ -460,9 +470,10 @@ export class FlameView {
     while (this.#zoomed !== 0 && !(node >= this.#zoomed && node < (this.#layout.end[this.#zoomed] ?? 0)) && !isAncestor(this.#layout, node, this.#zoomed)) {
       this.#zoomed = Math.max(0, this.#graph.nodes.parent[this.#zoomed] ?? 0);
     }
-    const y = this.#rowOf(this.#layout.depth[node] ?? 0);
+    const rows = this.#rows();
+    const y = rows.top(this.#layout.depth[node] ?? 0);
     if (y < 0) this.#scroller.scrollTop += y;
-    if (y + rowHeight > this.#scroller.clientHeight) this.#scroller.scrollTop += y + rowHeight - this.#scroller.clientHeight;
+    if (y + rowHeight > rows.view) this.#scroller.scrollTop += y + rowHeight - rows.view;
     const facts = this.facts(node);
     this.#live.textContent = `${facts.label}: ${facts.rows.map(([term, text]) => `${term} ${text}`).join(', ')}`;
     const box = this.#boxOf(node, this.#scroller.clientWidth);
@@ -471,7 +482,7 @@ export class FlameView {
       const bounds = this.#canvas.getBoundingClientRect();
       this.#placeTip(bounds.left + Math.max(0, box.x) + Math.min(box.w, 120) / 2, bounds.top + box.y + rowHeight / 2);
     }
-    this.#draw();
+    this.#ask();
   }
 }
 
