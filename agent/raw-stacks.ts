@@ -37,14 +37,17 @@ export class RawStacks {
   #previous = new Map<bigint, RawStack>();
   #currentBytes = 0;
   #previousBytes = 0;
+  /** The cap was reached in this epoch: a sample may name a stack that was dropped, and is lost with that reason. */
+  isFull = false;
 
-  /** False where the cap is reached: samples of this stack are lost, with a reason. */
-  add(id: bigint, stack: RawStack): boolean {
+  add(id: bigint, stack: RawStack): void {
     const bytes = stack.userFrames.length + 24 * stack.kernelAddresses.length + 200;
-    if (this.#currentBytes + this.#previousBytes + bytes > stackCacheBytesMax) return false;
+    if (this.#currentBytes + this.#previousBytes + bytes > stackCacheBytesMax) {
+      this.isFull = true;
+      return;
+    }
     if (!this.#current.has(id)) this.#currentBytes += bytes;
     this.#current.set(id, stack);
-    return true;
   }
 
   find(id: bigint): RawStack | undefined {
@@ -57,5 +60,6 @@ export class RawStacks {
     this.#previousBytes = this.#currentBytes;
     this.#current = new Map();
     this.#currentBytes = 0;
+    this.isFull = false;
   }
 }

@@ -16,8 +16,6 @@ export interface DeliveryOptions {
   readonly transport: Transport;
   readonly logger: Logger;
   readonly onLoss: (reason: LossReason, samples: number) => void;
-  readonly onSent: (batch: EncodedBatch) => void;
-  readonly onAttempt: (outcome: SendResult['kind']) => void;
 }
 
 export class Delivery {
@@ -31,6 +29,9 @@ export class Delivery {
   /** Whether the last attempt was taken. */
   #isConnected = false;
   #lastProblem = '';
+  /** Since start. */
+  readonly attempts: Record<SendResult['kind'], number> = { accepted: 0, retry: 0, refused: 0 };
+  sentBytes = 0;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -102,7 +103,7 @@ export class Delivery {
     for (let attempt = 0; !signal.aborted; attempt++) {
       const result = await this.#options.transport.send(batch.bytes, signal);
       if (signal.aborted && result.kind === 'retry') return false;
-      this.#options.onAttempt(result.kind);
+      this.attempts[result.kind]++;
       if (result.kind !== 'retry') {
         this.#settle(batch, result);
         return true;
@@ -119,7 +120,7 @@ export class Delivery {
   }
 
   #settle(batch: EncodedBatch, result: Exclude<SendResult, { kind: 'retry' }>): void {
-    const { transport, logger, onLoss, onSent } = this.#options;
+    const { transport, logger, onLoss } = this.#options;
     if (result.kind === 'refused') {
       onLoss('rejected', batch.samples);
       this.#note(result.message);
@@ -130,7 +131,7 @@ export class Delivery {
     this.#lastProblem = '';
     if (result.rejected > 0) logger.warn(`${transport.endpoint} took a batch but for ${result.rejected} profiles: ${result.message}`);
     else if (result.message !== '') logger.warn(`${transport.endpoint}: ${result.message}`);
-    onSent(batch);
+    this.sentBytes += batch.bytes.length;
   }
 
   /** Said once for each new problem, not once for each attempt. */

@@ -1,0 +1,136 @@
+// A batch: what was sampled in a few seconds, as one OTLP message. One resource per process; samples of
+// equal identity (stack, thread, CPU) share one entry with a timestamp each.
+import { agentScopeName, lostFunctionName, lostReasonAttribute, lostSampleType } from '../schemas/otlp/attributes.ts';
+import { type AttributeValue, type ProfileHeader, ProfilesWriter, type SampleEntry } from '../schemas/otlp/writer.ts';
+import { type FrameSources, FrameWriter } from './frames.ts';
+import type { LossReason } from './losses.ts';
+import type { Process } from './processes.ts';
+import type { RawStack } from './raw-stacks.ts';
+
+/** Semantic conventions that the attribute names are of. */
+const schemaUrl = 'https://opentelemetry.io/schemas/1.37.0';
+const agentServiceName = 'flamelake-agent';
+
+export interface BatchOptions {
+  readonly sources: FrameSources;
+  readonly hostAttributes: ReadonlyMap<string, string>;
+  readonly agentVersion: string;
+  /** What one sample stands for. */
+  readonly periodNanos: number;
+  readonly startNanos: bigint;
+}
+
+export interface ThreadSample {
+  readonly process: Process;
+  readonly tid: number;
+  readonly threadName: string;
+  readonly cpu: number;
+  /** Wall clock, nanoseconds since the Unix epoch. */
+  readonly timeNanos: bigint;
+  readonly stackId: bigint;
+  readonly stack: RawStack;
+}
+
+interface SampleGroup {
+  readonly stack: number;
+  readonly attributes: readonly number[];
+  readonly timestampsNanos: bigint[];
+}
+
+export class Batch {
+  readonly #options: BatchOptions;
+  readonly #writer = new ProfilesWriter(schemaUrl);
+  readonly #frames: FrameWriter;
+  /** By the process's attributes as they were: an exec within a batch begins a resource of its own. */
+  readonly #resources = new Map<Process['attributes'], Map<string, SampleGroup>>();
+  readonly #stacks = new Map<bigint, number>();
+  #samples = 0;
+  #firstNanos: bigint;
+  #lastNanos: bigint;
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+    this.#frames = new FrameWriter(this.#writer, options.sources);
+    this.#firstNanos = options.startNanos;
+    this.#lastNanos = options.startNanos;
+  }
+
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** About what the message will take. */
+  get bytes(): number {
+    return this.#writer.bytes + 48 * this.#samples;
+  }
+
+  add(sample: ThreadSample, nowMillis: number): void {
+    let stack = this.#stacks.get(sample.stackId);
+    if (stack === undefined) {
+      stack = this.#frames.stack(sample.stack, sample.process, nowMillis);
+      this.#stacks.set(sample.stackId, stack);
+    }
+    let groups = this.#resources.get(sample.process.attributes);
+    if (groups === undefined) {
+      groups = new Map();
+      this.#resources.set(sample.process.attributes, groups);
+    }
+    const key = `${stack} ${sample.tid} ${sample.cpu} ${sample.threadName}`;
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { stack, attributes: this.#sampleAttributes(sample), timestampsNanos: [] };
+      groups.set(key, group);
+    }
+    group.timestampsNanos.push(sample.timeNanos);
+    this.#samples++;
+    this.#cover(sample.timeNanos);
+  }
+
+  /** The message; the batch is done afterwards. Null where there is nothing to say. */
+  finish(endNanos: bigint, losses: ReadonlyMap<LossReason, number>): Uint8Array | null {
+    if (this.#samples === 0 && losses.size === 0) return null;
+    this.#cover(endNanos);
+    const times = { timeNanos: this.#firstNanos, durationNanos: this.#lastNanos - this.#firstNanos + 1n };
+    const { periodNanos, hostAttributes, agentVersion } = this.#options;
+    const header: ProfileHeader = { sampleType: ['samples', 'count'], period: { type: ['cpu', 'nanoseconds'], value: BigInt(periodNanos) }, ...times };
+    const scope = { name: agentScopeName, version: agentVersion };
+    for (const [attributes, groups] of this.#resources) {
+      const samples = [...groups.values()].map((group): SampleEntry => ({ ...group, link: 0, values: [] }));
+      this.#writer.addResource(merged(hostAttributes, attributes), scope, [{ header, samples }]);
+    }
+    if (losses.size > 0) {
+      const own = new Map<string, AttributeValue>([
+        ['service.name', agentServiceName],
+        ['process.pid', BigInt(process.pid)],
+      ]);
+      const lost: ProfileHeader = { sampleType: lostSampleType, period: null, ...times };
+      this.#writer.addResource(merged(hostAttributes, own), scope, [
+        { header: lost, samples: [...losses].map(([reason, count]) => this.#lostSample(reason, count, endNanos)) },
+      ]);
+    }
+    return this.#writer.finish();
+  }
+
+  #cover(nanos: bigint): void {
+    if (nanos < this.#firstNanos) this.#firstNanos = nanos;
+    if (nanos > this.#lastNanos) this.#lastNanos = nanos;
+  }
+
+  #sampleAttributes({ tid, threadName, cpu }: ThreadSample): number[] {
+    const attributes = [this.#writer.attribute('thread.id', BigInt(tid)), this.#writer.attribute('cpu.logical_number', BigInt(cpu))];
+    if (threadName !== '') attributes.push(this.#writer.attribute('thread.name', threadName));
+    return attributes.sort((a, b) => a - b);
+  }
+
+  #lostSample(reason: LossReason, count: number, atNanos: bigint): SampleEntry {
+    const name = this.#writer.function(lostFunctionName(reason), '', '');
+    const location = this.#writer.location(0, 0n, [{ function: name, line: 0n, column: 0n }], []);
+    const attributes = [this.#writer.attribute(lostReasonAttribute, reason)];
+    return { stack: this.#writer.stack([location]), attributes, link: 0, values: [BigInt(count)], timestampsNanos: [atNanos] };
+  }
+}
+
+/** The process's own word wins over the host's. */
+function merged(host: ReadonlyMap<string, string>, own: ReadonlyMap<string, AttributeValue>): Map<string, AttributeValue> {
+  return new Map<string, AttributeValue>([...host, ...own]);
+}

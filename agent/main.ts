@@ -1,0 +1,131 @@
+// The agent: samples every process of this host and sends OTLP profiles to any endpoint that takes them.
+// Wiring only. Start reading at collector.ts.
+import { readFileSync } from 'node:fs';
+import { PipelineError } from '../lib/errors.ts';
+import type { Stage, StartStage } from '../lib/stage.ts';
+import { onlineCpus, type PerfEvents, startPerfEvents } from './bpf/perf-events.ts';
+import { samplingPeriodNanos } from './bpf/period.ts';
+import { openRing, type Ring } from './bpf/ring.ts';
+import { loadSampler, type Sampler } from './bpf/sampler.ts';
+import { Collector } from './collector.ts';
+import { hostAttributes } from './host.ts';
+import { Kernel } from './kernel.ts';
+import { batchJitter, drainMillis, eventBytesMax, ringBytesMax, ringBytesMin, ringSecondsKept, stopMillis } from './limits.ts';
+import { Losses } from './losses.ts';
+import { MappedFiles } from './mapped-files.ts';
+import { observeAgent } from './metrics.ts';
+import { Processes } from './processes.ts';
+import { requireRights } from './rights.ts';
+import { Delivery } from './send/delivery.ts';
+import { openGrpc } from './send/grpc.ts';
+import { openHttp } from './send/http.ts';
+import type { Transport } from './send/transport.ts';
+
+export interface AgentOptions {
+  /** gRPC: scheme, host and port. HTTP: the whole URL, /v1development/profiles included. */
+  readonly endpoint: string;
+  readonly protocol: 'grpc' | 'http/protobuf';
+  /** gRPC knows gzip and none. */
+  readonly compression: 'gzip' | 'zstd' | 'none';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMillis: number;
+  readonly certificateFile?: string | undefined;
+  readonly clientCertificateFile?: string | undefined;
+  readonly clientKeyFile?: string | undefined;
+  readonly rateHz: number;
+  readonly batchMillis: number;
+  /** The agent's own OTEL_RESOURCE_ATTRIBUTES. */
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  readonly version: string;
+  /** Size of the ring buffer; by default from rate and number of CPUs. */
+  readonly ringBytes?: number | undefined;
+}
+
+export const startAgent: StartStage<AgentOptions> = async (options, { logger, meter }) => {
+  requireRights();
+  const transport = openTransport(options);
+  const periodNanos = samplingPeriodNanos(options.rateHz);
+  const sampler = loadSampler({ ringBytes: options.ringBytes ?? ringBytesFor(options.rateHz, onlineCpus().length) });
+  const ring = openRing(sampler.ringFd, sampler.ringBytes);
+  const losses = new Losses();
+  const processes = new Processes();
+  const delivery = new Delivery({
+    transport,
+    logger,
+    onLoss: (reason, samples) => losses.add(reason, samples),
+  });
+  const collector = new Collector({
+    sampler,
+    ring,
+    losses,
+    sources: { kernel: new Kernel(logger), files: new MappedFiles(), processes },
+    hostAttributes: hostAttributes(options.resourceAttributes),
+    agentVersion: options.version,
+    periodNanos,
+    onBatch: (batch) => delivery.add(batch),
+  });
+  observeAgent(meter, { collector, losses, delivery, processes, readCounters: sampler.readCounters });
+  logger.debug('sampler loaded', { verifiedInstructions: sampler.verifiedInstructions, ringBytes: sampler.ringBytes, periodNanos });
+  const events = await startPerfEvents(sampler.programFd, periodNanos);
+  return running(options, { sampler, ring, events, collector, delivery, transport });
+};
+
+interface Parts {
+  readonly sampler: Sampler;
+  readonly ring: Ring;
+  readonly events: PerfEvents;
+  readonly collector: Collector;
+  readonly delivery: Delivery;
+  readonly transport: Transport;
+}
+
+function running(options: AgentOptions, { sampler, ring, events, collector, delivery, transport }: Parts): Stage {
+  const drainTimer = setInterval(() => collector.drain(), drainMillis);
+  let batchTimer: NodeJS.Timeout;
+  const scheduleBatch = () => {
+    const jitter = 1 + batchJitter * (2 * Math.random() - 1);
+    batchTimer = setTimeout(() => {
+      collector.cutBatch();
+      scheduleBatch();
+    }, options.batchMillis * jitter);
+  };
+  scheduleBatch();
+  const cpus = `${events.cpus.length} CPU${events.cpus.length === 1 ? '' : 's'}`;
+  return {
+    status: () => ({
+      ready: delivery.isConnected,
+      text: `samples every process on ${cpus} at ${options.rateHz} Hz, sends to ${transport.endpoint}${delivery.problem === '' ? '' : `, which does not take it: ${delivery.problem}`}`,
+    }),
+    async stop() {
+      clearInterval(drainTimer);
+      clearTimeout(batchTimer);
+      events.close();
+      collector.cutBatch();
+      ring.close();
+      sampler.close();
+      await delivery.stop(stopMillis);
+    },
+  };
+}
+
+function openTransport(options: AgentOptions): Transport {
+  if (!URL.canParse(options.endpoint))
+    throw new PipelineError('config_invalid', `endpoint: found ${JSON.stringify(options.endpoint)}, expected a URL like http://127.0.0.1:4317`);
+  const tls = { ca: readKeyFile(options.certificateFile), certificate: readKeyFile(options.clientCertificateFile), key: readKeyFile(options.clientKeyFile) };
+  return options.protocol === 'grpc' ? openGrpc({ ...options, tls }) : openHttp({ ...options, tls });
+}
+
+function readKeyFile(path: string | undefined): Buffer | null {
+  if (path === undefined || path === '') return null;
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new PipelineError('config_invalid', `${path} can't be read (${(cause as NodeJS.ErrnoException).code}); expected a PEM file`, { cause });
+  }
+}
+
+/** A power of two that holds what the CPUs can send while the agent is held up. */
+export function ringBytesFor(rateHz: number, cpus: number): number {
+  const wanted = rateHz * cpus * eventBytesMax * ringSecondsKept;
+  return Math.min(ringBytesMax, Math.max(ringBytesMin, 2 ** Math.ceil(Math.log2(wanted))));
+}
