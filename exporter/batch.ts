@@ -27,6 +27,10 @@ export interface MessageSpan {
 const dateFactor = 0x1_0000_0000;
 export const datedStack = (date: number, stack: number): number => date * dateFactor + stack;
 
+/** A string's header, its slot in an array and its place in a Map. */
+const stringBytes = 80;
+/** An object with two fields that is one entry of a map. */
+const entryBytes = 48;
 const microsPerDay = 86_400_000_000;
 
 /** Days since 1970-01-01 of a time in microseconds. */
@@ -81,12 +85,14 @@ export class Batch {
   readonly #mapIndex = new Map<string, number>([['', 0]]);
   readonly #stackIndex = new Map<string, number>();
   #lastSeries = -1;
+  #textBytes = 0;
 
   string(text: string): number {
     let index = this.#stringIndex.get(text);
     if (index === undefined) {
       index = this.strings.push(text) - 1;
       this.#stringIndex.set(text, index);
+      this.#textBytes += stringBytes + 2 * text.length;
     }
     return index;
   }
@@ -98,6 +104,7 @@ export class Batch {
       const own = Buffer.from(id, 'latin1').toString('latin1');
       index = this.stackIds.push(own) - 1;
       this.#stackIndex.set(own, index);
+      this.#textBytes += stringBytes + own.length;
     }
     return index;
   }
@@ -118,6 +125,7 @@ export class Batch {
     if (index === undefined) {
       index = entries.length === 0 ? 0 : this.maps.push(entries) - 1;
       this.#mapIndex.set(name, index);
+      this.#textBytes += stringBytes + name.length + entries.length * entryBytes;
     }
     return index;
   }
@@ -238,6 +246,7 @@ export class Batch {
   }
 
   addLink(traceId: string, spanId: string, source: number): number {
+    this.#textBytes += 2 * stringBytes + traceId.length + spanId.length;
     this.traceIds.push(traceId);
     this.spanIds.push(spanId);
     return this.linkSources.push(source) - 1;
@@ -274,13 +283,13 @@ export class Batch {
     return this.spans[low];
   }
 
-  /** Bytes held, roughly: lanes and tables exactly, strings and maps by their text. */
+  /** Bytes held, roughly: lanes and tables exactly, texts with what holds them. */
   get bytes(): number {
     const lanes = [this.time, this.value, this.stack, this.seriesOf, this.cpu, this.duration, this.count, this.weight, this.link, this.attributes];
     const stackLanes = [this.stackId, this.stackDate, this.stackService, this.stackCut, this.stackFrameEnd, this.stackFrames];
     const tables = [this.resources, this.types, this.series, this.frames];
     const columns = [...lanes, ...stackLanes, ...tables].reduce((sum, column) => sum + column.bytes, 0);
-    return columns + this.stackIds.length * 100 + this.traceIds.length * 110 + this.strings.length * 100;
+    return columns + this.#textBytes;
   }
 }
 

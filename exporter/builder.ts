@@ -44,7 +44,9 @@ export interface OpenBatch {
   readonly stacks: number;
   /** Of the messages as they lie in the log. */
   readonly messageBytes: number;
-  /** Held in memory, a publication in the making included. */
+  /** In memory. */
+  readonly openBytes: number;
+  /** The same with a publication in the making. */
   readonly heldBytes: number;
   /** Log append time of the first message, null where there is none. */
   readonly firstAppendMillis: number | null;

@@ -22,6 +22,11 @@ export const statisticsBytesMax = 64;
 export const fileRowsMax = 4_000_000;
 
 /**
+ * A batch is published when it holds so much, whatever its rows: 4 M plain rows are 150 MB, but rows with
+ * an attribute of their own each, or links, are ten times that.
+ */
+export const openBatchBytesMax = 320 * 1024 * 1024;
+/**
  * A publication in the making and the batch that is open beside it are both in memory (28 B a row, more
  * with links). While one is in the making the other may grow to this share of a full one; then reading
  * waits, and the log keeps the rest.

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { OpenBatch } from './builder.ts';
+import { openBatchBytesMax } from './limits.ts';
 import { intervalAfter, type PublishMoment, publishIsDue } from './schedule.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
 const limits = { publishIntervalMillis: 15 * minute, publishBytes: 1000, publishRowsMax: 100 };
 const noon = Date.UTC(2026, 10, 24, 12);
-const open: OpenBatch = { rows: 5, stacks: 1, messageBytes: 10, heldBytes: 0, firstAppendMillis: noon + minute };
+const open: OpenBatch = { rows: 5, stacks: 1, messageBytes: 10, openBytes: 0, heldBytes: 0, firstAppendMillis: noon + minute };
 /** A lake of some days, last published at 12:00. */
 const head = { createdMillis: noon, firstMillis: noon - 50 * hour };
 const due = (moment: Partial<PublishMoment>) =>
@@ -29,6 +30,7 @@ describe('a batch is published', () => {
     expect(due({ caughtUp: false, nowMillis: noon + 5 * hour })).toBe(false);
     expect(due({ caughtUp: false, open: { ...open, rows: 100 } })).toBe(true);
     expect(due({ caughtUp: false, open: { ...open, messageBytes: 1000 } })).toBe(true);
+    expect(due({ caughtUp: false, open: { ...open, openBytes: openBatchBytesMax } })).toBe(true);
   });
 
   test('never without a message', () => {

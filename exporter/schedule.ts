@@ -1,7 +1,7 @@
 // When a batch is published. Pure; both clocks come in, because the wall clock may be set and the
 // monotonic one ends with the process.
 import type { OpenBatch } from './builder.ts';
-import { firstIntervalMillis } from './limits.ts';
+import { firstIntervalMillis, openBatchBytesMax } from './limits.ts';
 
 const hourMillis = 3_600_000;
 
@@ -23,7 +23,8 @@ export interface PublishMoment {
 }
 
 export function isFull(open: OpenBatch, limits: PublishLimits, share = 1): boolean {
-  return open.rows >= limits.publishRowsMax * share || open.messageBytes >= limits.publishBytes * share;
+  const reaches = (value: number, max: number) => value >= max * share;
+  return reaches(open.rows, limits.publishRowsMax) || reaches(open.messageBytes, limits.publishBytes) || reaches(open.openBytes, openBatchBytesMax);
 }
 
 export function publishIsDue(moment: PublishMoment, limits: PublishLimits): boolean {

@@ -261,6 +261,7 @@ export class ShardBuilder implements Builder {
 
   #openBatch(): OpenBatch {
     const { batch, messageBytes, firstAppendMillis } = this.#open;
-    return { rows: batch.rows, stacks: batch.stacks, messageBytes, firstAppendMillis, heldBytes: batch.bytes + (this.#closed?.batch.bytes ?? 0) };
+    const openBytes = batch.bytes;
+    return { rows: batch.rows, stacks: batch.stacks, messageBytes, firstAppendMillis, openBytes, heldBytes: openBytes + (this.#closed?.batch.bytes ?? 0) };
   }
 }

@@ -25,7 +25,7 @@ export interface ShardOptions extends PublisherOptions {
   readonly metrics: ExporterMetrics;
 }
 
-const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, heldBytes: 0, firstAppendMillis: null };
+const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes: 0, heldBytes: 0, firstAppendMillis: null };
 
 export class Shard {
   readonly #options: ShardOptions;
