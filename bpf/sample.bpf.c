@@ -19,6 +19,7 @@ const enum sample_flags *_keep_sample_flags __attribute__((unused));
 const enum counter *_keep_counter __attribute__((unused));
 const struct sample_event *_keep_sample_event __attribute__((unused));
 const struct stack_event *_keep_stack_event __attribute__((unused));
+const struct user_frame *_keep_user_frame __attribute__((unused));
 
 enum {
 	USER_WORDS = sizeof(struct user_frame) / sizeof(__u64),
