@@ -2,6 +2,7 @@
 // what was lost and why.
 import type { Session } from './engine.ts';
 import type { SnapshotPlan } from './snapshot.ts';
+import type { SampleSource } from './source.ts';
 
 export interface Activity {
   readonly fromMillis: number;
@@ -18,13 +19,16 @@ export interface Activity {
   readonly files: { readonly published: number; readonly hot: number };
 }
 
-const lostReason = "coalesce(attributes['flamelake.lost.reason'], 'unknown')";
-
-export async function readActivity(session: Session, range: { fromMillis: number; toMillis: number }, plan: SnapshotPlan): Promise<Activity> {
-  const [row] = await session.rows(`SELECT epoch_ms(min("time"))::DOUBLE, epoch_ms(max("time"))::DOUBLE, count(*)::DOUBLE,
-    count(DISTINCT coalesce(host_id, host_name))::DOUBLE FROM samples WHERE sample_type <> 'lost'`);
+export async function readActivity(
+  session: Session,
+  source: SampleSource,
+  range: { fromMillis: number; toMillis: number },
+  plan: SnapshotPlan,
+): Promise<Activity> {
+  const [row] = await session.rows(`SELECT epoch_ms(min(oldest))::DOUBLE, epoch_ms(max(newest))::DOUBLE, coalesce(sum("rows"), 0),
+    count(DISTINCT coalesce(host_id, host_name))::DOUBLE FROM ${source} WHERE sample_type <> 'lost'`);
   const lost = await session.rows(
-    `SELECT ${lostReason} AS reason, sum(value)::DOUBLE AS lost FROM samples WHERE sample_type = 'lost' GROUP BY ALL ORDER BY lost DESC, reason`,
+    `SELECT lost_reason, sum(weighted) AS lost FROM ${source} WHERE sample_type = 'lost' GROUP BY ALL ORDER BY lost DESC, lost_reason`,
   );
   const [oldest, newest, samples, hosts] = row!.map((value) => (value === null ? null : Number(value))) as [number | null, number | null, number, number];
   const seconds = oldest === null || newest === null ? 0 : Math.max(1, (newest - oldest) / 1000);

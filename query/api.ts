@@ -47,6 +47,7 @@ const routes: Readonly<Record<string, { readonly methods: readonly string[]; rea
   flamegraph: { methods: ['GET'], run: flamegraph },
   top: { methods: ['GET'], run: top },
   labels: { methods: ['GET'], run: labels },
+  overview: { methods: ['GET'], run: overview },
   status: { methods: ['GET'], run: status },
   sql: { methods: ['GET', 'POST'], run: sql },
 };
@@ -115,6 +116,17 @@ async function top(context: ApiContext, { parameters, signal }: ApiRequest): Pro
   const limit = whole(parameters, 'limit', 1, limits.topMax, limits.topDefault);
   const byProcess = oneOf(parameters, 'by', ['function', 'process'], 'function') === 'process';
   return json(200, await context.query.top(filter, limit, { byProcess, signal }));
+}
+
+/** What the page asks: graph, top, labels and activity of one moment, with the reports of the stages. */
+async function overview(context: ApiContext, { parameters, signal }: ApiRequest): Promise<Answer> {
+  onlyKnown(parameters, [...filterNames, 'group', 'nodes', 'limit', 'by']);
+  const filter = readFilter(parameters, context.nowMillis());
+  const groupBy = oneOf(parameters, 'group', groupings, 'process');
+  const nodesMax = whole(parameters, 'nodes', 10, limits.nodesMax, limits.nodesDefault);
+  const limit = whole(parameters, 'limit', 1, limits.topMax, limits.topDefault);
+  const byProcess = oneOf(parameters, 'by', ['function', 'process'], 'function') === 'process';
+  return json(200, { ...(await context.query.overview(filter, limit, { groupBy, nodesMax, byProcess, signal })), reports: context.reports() });
 }
 
 async function labels(context: ApiContext, { parameters, signal }: ApiRequest): Promise<Answer> {

@@ -3,6 +3,7 @@
 import type { Session } from './engine.ts';
 import { defaultType, type Filter, type FilterField, filterFields, filterWhere } from './filter.ts';
 import { limits } from './limits.ts';
+import type { SampleSource } from './source.ts';
 
 export interface Label {
   readonly value: string;
@@ -28,15 +29,13 @@ const columns: Record<FilterField, string> = {
   type: 'sample_type',
 };
 
-export async function readLabels(session: Session, filter: Filter): Promise<Labels> {
-  await session.run(`CREATE TEMP TABLE labelled AS SELECT host_id, host_name, service_name, process_executable_name, process_pid, sample_type, sample_unit,
-    CAST(sum(count) AS DOUBLE) AS samples FROM samples GROUP BY ALL`);
+export async function readLabels(session: Session, samples: SampleSource, filter: Filter): Promise<Labels> {
   const typed = { ...filter, type: filter.type ?? defaultType };
   const lists: Partial<Record<FilterField, TypeLabel[]>> = {};
   for (const field of filterFields) {
     const { where, values } = filterWhere(typed, field);
     const rows = await session.rows(
-      `SELECT ${columns[field]} AS label, sum(samples) AS samples, any_value(sample_unit) AS unit FROM labelled ${where}
+      `SELECT ${columns[field]} AS label, sum(events) AS samples, any_value(sample_unit) AS unit FROM ${samples} ${where}
         GROUP BY label HAVING label IS NOT NULL ORDER BY samples DESC, label LIMIT ${limits.labelsMax}`,
       values,
     );

@@ -343,6 +343,15 @@ describe('flame graph and top', () => {
     });
   });
 
+  test('an overview is all of it, of one moment', async () => {
+    const overview = await query.overview(day, 3, { groupBy: 'host', byProcess: true });
+    expect(overview.graph).toEqual(await query.flamegraph(day, { groupBy: 'host' }));
+    expect(overview.top).toEqual(await query.top(day, 3, { byProcess: true }));
+    expect(overview.labels).toEqual(await query.labels(day));
+    expect(overview.activity).toEqual(await query.activity(day));
+    expect((await query.overview({ ...day, service: 'batch' })).graph.total).toBe(3 * 50e6);
+  });
+
   test('macros say the same as the library', async () => {
     const names = await query.sql("SELECT name, self / 50e6, total / 50e6, round(self_share, 6) FROM top_functions() WHERE name IN ('fib', 'main')", {});
     expect(names.rows).toEqual([

@@ -13,11 +13,12 @@ import { type Labels, readLabels } from './labels.ts';
 import { isVanished, readSnapshot, vanishedError } from './lake-listing.ts';
 import { limits } from './limits.ts';
 import { plannedKeys, type SnapshotPlan, type TimeRange } from './snapshot.ts';
+import { addUpSamples, type SampleSource, sampleRows } from './source.ts';
 import { buildTop, type TopResult } from './top.ts';
 import { checkUserSql } from './user-sql.ts';
 import { type Json, toJson } from './values.ts';
 import { repeatedStacksQuery, viewStatements } from './views.ts';
-import { type Grouping, loadWeightedStacks } from './weighted-stacks.ts';
+import { type Grouping, loadWeightedStacks, type WeightedStacks } from './weighted-stacks.ts';
 
 export interface SqlResult {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
@@ -49,6 +50,13 @@ export interface FlameGraphAskOptions extends AskOptions {
   readonly nodesMax?: number | undefined;
 }
 
+export interface Overview {
+  readonly graph: FlameGraph;
+  readonly top: TopResult;
+  readonly labels: Labels;
+  readonly activity: Activity;
+}
+
 /** Errors are PipelineError: `query_failed` for what the asker can mend, `lake_version`, and those of the store. */
 export interface Query {
   sql(text: string, options?: SqlOptions): Promise<SqlResult>;
@@ -59,6 +67,8 @@ export interface Query {
   labels(filter: Filter, options?: AskOptions): Promise<Labels>;
   /** How much arrives, how fresh it is, what is lost. */
   activity(range: { fromMillis: number; toMillis: number }, options?: AskOptions): Promise<Activity>;
+  /** All of the above that a page shows, of one moment, for the price of one reading. */
+  overview(filter: Filter, limit?: number, options?: FlameGraphAskOptions & TopAskOptions): Promise<Overview>;
   /** For `lake check` and `lake stats`. */
   readonly store: Store;
   close(): Promise<void>;
@@ -69,21 +79,56 @@ export async function openQuery(options: { store: string }): Promise<Query> {
   return {
     store,
     sql: (text, ask = {}) => runSql(store, text, ask),
-    top: (filter, limit = limits.topDefault, ask = {}) => readTop(store, filter, limit, ask),
-    flamegraph: (filter, ask = {}) => readFlameGraph(store, filter, ask),
-    labels: (filter, ask = {}) => {
-      checkFilter(filter);
-      return withSnapshot(store, filterRange(filter), limits.viewMillisMax, ask.signal, (session) => readLabels(session, filter));
-    },
-    activity: (range, ask = {}) => {
-      checkFilter(range);
-      return withSnapshot(store, range, limits.viewMillisMax, ask.signal, (session, plan) => readActivity(session, range, plan));
-    },
+    top: (filter, limit = limits.topDefault, ask = {}) =>
+      inView(store, filter, ask, async (view) => topOf(await weighted(view, ask.byProcess ? 'process' : 'none'), filter, limit, ask.byProcess ?? false)),
+    flamegraph: (filter, ask = {}) => inView(store, filter, ask, async (view) => graphOf(await weighted(view, ask.groupBy ?? 'process'), filter, ask)),
+    labels: (filter, ask = {}) => inView(store, filter, ask, async (view) => readLabels(view.session, await addUpSamples(view.session, view.samples), filter)),
+    activity: (range, ask = {}) => inView(store, range, ask, (view) => readActivity(view.session, view.samples, range, view.plan)),
+    overview: (filter, limit = limits.topDefault, ask = {}) =>
+      inView(store, filter, ask, async (rows) => readOverview({ ...rows, samples: await addUpSamples(rows.session, rows.samples) }, filter, limit, ask)),
     close: () => store.close(),
   };
 }
 
-/** Opens a session over a fresh snapshot, with its views; anew where a file went away meanwhile. */
+/** A session over a snapshot, asked about the samples of a filter's time range. */
+interface View {
+  readonly session: Session;
+  readonly plan: SnapshotPlan;
+  readonly samples: SampleSource;
+  readonly stacks: string;
+  readonly filter: Filter;
+}
+
+async function inView<T>(store: Store, filter: Filter, ask: AskOptions, work: (view: View) => Promise<T>): Promise<T> {
+  checkFilter(filter);
+  const locate = (key: string) => store.locate(key);
+  return withSnapshot(store, filterRange(filter), limits.viewMillisMax, ask.signal, (session, plan) =>
+    work({ session, plan, filter, samples: sampleRows(plan, locate), stacks: repeatedStacksQuery(plan, locate) }),
+  );
+}
+
+const weighted = ({ session, samples, stacks, filter }: View, grouping: Grouping) => loadWeightedStacks(session, { samples, stacks, filter, grouping });
+
+function topOf(stacks: WeightedStacks, { fromMillis, toMillis }: Filter, limit: number, byProcess: boolean): TopResult {
+  return buildTop(stacks, { fromMillis, toMillis, limit: Math.min(limit, limits.topMax), byProcess });
+}
+
+function graphOf(stacks: WeightedStacks, { fromMillis, toMillis }: Filter, ask: FlameGraphAskOptions): FlameGraph {
+  const nodesMax = Math.min(ask.nodesMax ?? limits.nodesDefault, limits.nodesMax);
+  return buildFlameGraph(stacks, { fromMillis, toMillis, groupedBy: ask.groupBy ?? 'process', nodesMax });
+}
+
+async function readOverview(view: View, filter: Filter, limit: number, ask: FlameGraphAskOptions & TopAskOptions): Promise<Overview> {
+  const grouping = ask.groupBy ?? 'process';
+  const byProcess = ask.byProcess ?? false;
+  const stacks = await weighted(view, grouping);
+  const graph = graphOf(stacks, filter, ask);
+  const top = topOf(byProcess && grouping !== 'process' ? await weighted(view, 'process') : stacks, filter, limit, byProcess);
+  const labels = await readLabels(view.session, view.samples, filter);
+  return { graph, top, labels, activity: await readActivity(view.session, view.samples, filter, view.plan) };
+}
+
+/** Opens a session over a fresh snapshot; anew where a file went away meanwhile. */
 async function withSnapshot<T>(
   store: Store,
   range: TimeRange,
@@ -109,10 +154,8 @@ async function inSession<T>(
   signal: AbortSignal | undefined,
   work: (session: Session, plan: SnapshotPlan) => Promise<T>,
 ): Promise<T> {
-  const locate = (key: string) => store.locate(key);
-  const session = await Session.open({ files: plannedKeys(plan).map(locate), timeoutMillis, signal });
+  const session = await Session.open({ files: plannedKeys(plan).map((key) => store.locate(key)), timeoutMillis, signal });
   try {
-    for (const statement of viewStatements(plan, locate)) await session.run(statement);
     return await work(session, plan);
   } finally {
     await session.close();
@@ -122,8 +165,9 @@ async function inSession<T>(
 async function runSql(store: Store, text: string, options: SqlOptions): Promise<SqlResult> {
   const range = { fromMillis: options.fromMillis ?? null, toMillis: options.toMillis ?? null };
   const rowsMax = Math.min(options.rowsMax ?? limits.rowsDefault, limits.rowsMax);
-  return withSnapshot(store, range, limits.sqlMillisMax, options.signal, async (session) => {
-    await checkUserSql(session, text);
+  return withSnapshot(store, range, limits.sqlMillisMax, options.signal, async (session, plan) => {
+    const used = await checkUserSql(session, text);
+    for (const statement of viewStatements(used, plan, (key) => store.locate(key))) await session.run(statement);
     const statement = await session.prepare(text);
     const allowed = statement.statementType === StatementType.SELECT || statement.statementType === StatementType.EXPLAIN;
     if (!allowed || statement.parameterCount > 0) {
@@ -146,25 +190,3 @@ async function collectRows(statement: DuckDBPreparedStatement, rowsMax: number):
     }
   }
 }
-
-async function readTop(store: Store, filter: Filter, limit: number, options: TopAskOptions): Promise<TopResult> {
-  const byProcess = options.byProcess ?? false;
-  const stacks = await readStacks(store, filter, byProcess ? 'process' : 'none', options.signal);
-  return buildTop(stacks, { ...filterSpan(filter), limit: Math.min(limit, limits.topMax), byProcess });
-}
-
-async function readFlameGraph(store: Store, filter: Filter, options: FlameGraphAskOptions): Promise<FlameGraph> {
-  const groupedBy = options.groupBy ?? 'process';
-  const stacks = await readStacks(store, filter, groupedBy, options.signal);
-  return buildFlameGraph(stacks, { ...filterSpan(filter), groupedBy, nodesMax: Math.min(options.nodesMax ?? limits.nodesDefault, limits.nodesMax) });
-}
-
-function readStacks(store: Store, filter: Filter, grouping: Grouping, signal: AbortSignal | undefined) {
-  checkFilter(filter);
-  return withSnapshot(store, filterRange(filter), limits.viewMillisMax, signal, async (session, plan) => {
-    await session.run(`CREATE TEMP VIEW repeated_stacks AS ${repeatedStacksQuery(plan, (key) => store.locate(key))}`);
-    return loadWeightedStacks(session, filter, grouping);
-  });
-}
-
-const filterSpan = ({ fromMillis, toMillis }: Filter) => ({ fromMillis, toMillis });

@@ -5,7 +5,7 @@
 import { PipelineError } from '../lib/errors.ts';
 import type { Session } from './engine.ts';
 import { limits } from './limits.ts';
-import { macros } from './views.ts';
+import { allViews, macros } from './views.ts';
 
 /** Table functions of DuckDB that only compute, or describe the views. */
 const tableFunctions = new Set([
@@ -44,8 +44,8 @@ const scalarFunctionsRefused = new Set([
   'json_execute_serialized_sql',
 ]);
 
-/** Throws query_failed, one line, for what must not or cannot run. */
-export async function checkUserSql(session: Session, text: string): Promise<void> {
+/** Names of the tables and functions that it uses. Throws query_failed, one line, for what must not or cannot run. */
+export async function checkUserSql(session: Session, text: string): Promise<ReadonlySet<string>> {
   if (text.length > limits.sqlCharsMax) refuse(`the SQL has ${text.length} characters, at most ${limits.sqlCharsMax} are taken`);
   const select = text.replace(/^\s*EXPLAIN(\s+ANALYZE)?\s+/i, '');
   const [row] = await session.rows('SELECT json_serialize_sql($text::VARCHAR)', { text: select });
@@ -56,8 +56,9 @@ export async function checkUserSql(session: Session, text: string): Promise<void
     refuse(firstLine(`${tree.error_message ?? 'the SQL cannot be parsed'}`));
   }
   if (tree.statements?.length !== 1) refuse(`${tree.statements?.length ?? 0} statements were found, exactly one is run`);
-  const name = findRefused(tree);
-  if (name !== null) refuse(`${name}() may not be called here; the tables are samples and stacks, the functions are in query/README.md`);
+  const { refused, used } = look(tree);
+  if (refused !== null) refuse(`${refused}() may not be called here; the tables are samples and stacks, the functions are in query/README.md`);
+  return used;
 }
 
 interface SyntaxTree {
@@ -73,19 +74,39 @@ function refuse(message: string): never {
   throw new PipelineError('query_failed', message, { context: { reason: 'refused' } });
 }
 
-/** Name of the first function in the tree that is not to be called, or null. Walks with its own stack: the tree's depth is the sender's. */
-function findRefused(tree: SyntaxTree): string | null {
+/** What names the catalog's content, so that all of it must be there. */
+const catalogFunctions = /^(duckdb|pragma)_/;
+
+/** The first function in the tree that is not to be called, and all names. Walks with its own stack: the tree's depth is the sender's. */
+function look(tree: SyntaxTree): { refused: string | null; used: ReadonlySet<string> } {
+  const used = new Set<string>();
   const pending: unknown[] = [tree];
   while (pending.length > 0) {
     const node = pending.pop();
     if (typeof node !== 'object' || node === null) continue;
-    const { type, function: called, function_name: name } = node as { type?: unknown; function?: { function_name?: unknown }; function_name?: unknown };
+    const { type, function: called, function_name: name, table_name: table, schema_name: schema } = node as SyntaxNode;
     if (type === 'TABLE_FUNCTION') {
-      const table = String(called?.function_name).toLowerCase();
-      if (!tableFunctions.has(table)) return table;
+      const tableFunction = String(called?.function_name).toLowerCase();
+      if (!tableFunctions.has(tableFunction)) return { refused: tableFunction, used };
+      if (catalogFunctions.test(tableFunction)) for (const view of allViews) used.add(view);
     }
-    if (typeof name === 'string' && scalarFunctionsRefused.has(name.toLowerCase())) return name.toLowerCase();
+    if (typeof name === 'string') {
+      if (scalarFunctionsRefused.has(name.toLowerCase())) return { refused: name.toLowerCase(), used };
+      used.add(name.toLowerCase());
+    }
+    if (typeof table === 'string') used.add(table.toLowerCase());
+    if (type === 'SHOW_REF' || (typeof schema === 'string' && /^(information_schema|pg_catalog)$/i.test(schema))) {
+      for (const view of ['samples', 'stacks']) used.add(view);
+    }
     for (const child of Object.values(node)) pending.push(child);
   }
-  return null;
+  return { refused: null, used };
+}
+
+interface SyntaxNode {
+  readonly type?: unknown;
+  readonly function?: { readonly function_name?: unknown };
+  readonly function_name?: unknown;
+  readonly table_name?: unknown;
+  readonly schema_name?: unknown;
 }

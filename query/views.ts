@@ -30,14 +30,91 @@ export function sqlType(type: ColumnType): string {
   }
 }
 
-/** All statements that make the views and macros of a plan. */
-export function viewStatements(plan: SnapshotPlan, locate: Locate): string[] {
-  return [
-    `CREATE TEMP VIEW samples AS ${samplesQuery(plan, locate)}`,
-    `CREATE TEMP VIEW stacks AS ${stacksQuery(plan, locate)}`,
-    ...Object.values(macros).map((macro) => macro.sql),
-  ];
+/** What `SELECT * FROM …` and expressions of users may call beside DuckDB's own; README.md lists them. */
+export const macros = {
+  frame_name: {
+    table: false,
+    needs: [],
+    sql: `CREATE TEMP MACRO frame_name(f) AS coalesce(nullif(f."function", ''),
+      CASE WHEN f.mapping IS NOT NULL AND f.mapping <> '' THEN
+        regexp_extract(f.mapping, '[^/]*$') || coalesce('+' || f.address, ' [no symbol]') END,
+      f.address, '[unknown]')`,
+  },
+  stack_text: {
+    table: false,
+    needs: ['frame_name'],
+    sql: `CREATE TEMP MACRO stack_text(frames) AS array_to_string(list_transform(list_reverse(frames), lambda f: replace(frame_name(f), ';', ':')), ';')`,
+  },
+  cpu_seconds: { table: false, needs: [], sql: 'CREATE TEMP MACRO cpu_seconds(value) AS sum(value) / 1e9' },
+  frames: {
+    table: true,
+    needs: ['stacks', 'frame_name'],
+    sql: `CREATE TEMP MACRO frames(id) AS TABLE
+      SELECT u.position - 1 AS depth, frame_name(u.frame) AS name, ${frameColumns.map((column) => `u.frame."${column.name}"`).join(', ')} FROM
+        (SELECT generate_subscripts(frames, 1) AS position, unnest(frames) AS frame FROM (SELECT frames FROM stacks WHERE stack_id = id LIMIT 1)) u
+      ORDER BY depth`,
+  },
+  top_functions: {
+    table: true,
+    needs: ['samples', 'stacks', 'frame_name'],
+    sql: `CREATE TEMP MACRO top_functions(kind := 'cpu') AS TABLE
+      WITH weighed AS (SELECT stack_id, sum(value * weight) AS value FROM samples WHERE sample_type = kind GROUP BY ALL),
+      named AS (SELECT w.value, list_transform(s.frames, lambda f: frame_name(f)) AS names
+        FROM weighed w JOIN (SELECT stack_id, any_value(frames) AS frames FROM stacks GROUP BY stack_id) s USING (stack_id)),
+      called AS (SELECT unnest(list_distinct(names)) AS name, names[1] AS leaf, value FROM named)
+      SELECT name, coalesce(sum(value) FILTER (WHERE name = leaf), 0) AS self, sum(value) AS total,
+        self / (SELECT sum(value) FROM weighed) AS self_share, total / (SELECT sum(value) FROM weighed) AS total_share
+      FROM called GROUP BY name ORDER BY self DESC, total DESC, name`,
+  },
+  collapsed: {
+    table: true,
+    needs: ['samples', 'stacks', 'stack_text'],
+    sql: `CREATE TEMP MACRO collapsed(kind := 'cpu') AS TABLE
+      SELECT coalesce(w.process || ';', '') || stack_text(s.frames) AS stack, w.value, w.samples FROM
+        (SELECT stack_id, replace(coalesce(process_executable_name, service_name), ';', ':') AS process, sum(value * weight) AS value, sum(count) AS samples
+          FROM samples WHERE sample_type = kind GROUP BY ALL) w
+        JOIN (SELECT stack_id, any_value(frames) AS frames FROM stacks GROUP BY stack_id) s USING (stack_id)
+      ORDER BY w.value DESC`,
+  },
+  cpu_cores: {
+    table: true,
+    needs: ['samples'],
+    sql: `CREATE TEMP MACRO cpu_cores(width := INTERVAL 1 MINUTE) AS TABLE
+      SELECT time_bucket(width, "time") AS bucket, service_name, sum(value * weight) / 1e9 / epoch(width) AS cores
+      FROM samples WHERE sample_type = 'cpu' GROUP BY ALL ORDER BY bucket, cores DESC`,
+  },
+  lost_samples: {
+    table: true,
+    needs: ['samples'],
+    sql: `CREATE TEMP MACRO lost_samples(width := INTERVAL 1 MINUTE) AS TABLE
+      SELECT time_bucket(width, "time") AS bucket, host_name, coalesce(attributes['flamelake.lost.reason'], 'unknown') AS reason, sum(value) AS lost
+      FROM samples WHERE sample_type = 'lost' GROUP BY ALL ORDER BY bucket, lost DESC`,
+  },
+} as const;
+
+/** Views and macros by name, as SQL may use them; each with what it is made of. */
+const definitions: Readonly<Record<string, { readonly needs: readonly string[]; readonly sql: (plan: SnapshotPlan, locate: Locate) => string }>> = {
+  samples: { needs: [], sql: (plan, locate) => `CREATE TEMP VIEW samples AS ${samplesQuery(plan, locate)}` },
+  stacks: { needs: [], sql: (plan, locate) => `CREATE TEMP VIEW stacks AS ${stacksQuery(plan, locate)}` },
+  ...Object.fromEntries(Object.entries(macros).map(([name, macro]) => [name, { needs: macro.needs, sql: () => macro.sql }])),
+};
+
+/**
+ * Statements that make the views and macros of these names, in order. Each one costs a look at the footers of all files
+ * behind it, so only what is used is made.
+ */
+export function viewStatements(names: ReadonlySet<string>, plan: SnapshotPlan, locate: Locate): string[] {
+  const made = new Set<string>();
+  const make = (name: string): string[] => {
+    const definition = Object.hasOwn(definitions, name) ? definitions[name]! : undefined;
+    if (!definition || made.has(name)) return [];
+    made.add(name);
+    return [...definition.needs.flatMap(make), definition.sql(plan, locate)];
+  };
+  return [...names].flatMap(make);
 }
+
+export const allViews: ReadonlySet<string> = new Set(Object.keys(definitions));
 
 export function samplesQuery(plan: SnapshotPlan, locate: Locate): string {
   const parts = [emptyTable(sampleColumns), ...recordParts(plan.samples, 'samples', locate), ...hotParts(plan.samples, 'CAST("time" AS DATE)', locate)];
@@ -133,58 +210,3 @@ const where = (conditions: readonly (string | null)[]) => {
 };
 const isoDate = (millis: number) => new Date(millis).toISOString().slice(0, 10);
 export const timestamp = (millis: number) => `TIMESTAMPTZ '${new Date(millis).toISOString()}'`;
-
-/** What `SELECT * FROM …` and expressions of users may call beside DuckDB's own; README.md lists them. */
-export const macros = {
-  frame_name: {
-    table: false,
-    sql: `CREATE TEMP MACRO frame_name(f) AS coalesce(nullif(f."function", ''),
-      CASE WHEN f.mapping IS NOT NULL AND f.mapping <> '' THEN
-        regexp_extract(f.mapping, '[^/]*$') || coalesce('+' || f.address, ' [no symbol]') END,
-      f.address, '[unknown]')`,
-  },
-  stack_text: {
-    table: false,
-    sql: `CREATE TEMP MACRO stack_text(frames) AS array_to_string(list_transform(list_reverse(frames), lambda f: replace(frame_name(f), ';', ':')), ';')`,
-  },
-  cpu_seconds: { table: false, sql: 'CREATE TEMP MACRO cpu_seconds(value) AS sum(value) / 1e9' },
-  frames: {
-    table: true,
-    sql: `CREATE TEMP MACRO frames(id) AS TABLE
-      SELECT u.position - 1 AS depth, frame_name(u.frame) AS name, ${frameColumns.map((column) => `u.frame."${column.name}"`).join(', ')} FROM
-        (SELECT generate_subscripts(frames, 1) AS position, unnest(frames) AS frame FROM (SELECT frames FROM stacks WHERE stack_id = id LIMIT 1)) u
-      ORDER BY depth`,
-  },
-  top_functions: {
-    table: true,
-    sql: `CREATE TEMP MACRO top_functions(kind := 'cpu') AS TABLE
-      WITH weighed AS (SELECT stack_id, sum(value * weight) AS value FROM samples WHERE sample_type = kind GROUP BY ALL),
-      named AS (SELECT w.value, list_transform(s.frames, lambda f: frame_name(f)) AS names
-        FROM weighed w JOIN (SELECT stack_id, any_value(frames) AS frames FROM stacks GROUP BY stack_id) s USING (stack_id)),
-      called AS (SELECT unnest(list_distinct(names)) AS name, names[1] AS leaf, value FROM named)
-      SELECT name, coalesce(sum(value) FILTER (WHERE name = leaf), 0) AS self, sum(value) AS total,
-        self / (SELECT sum(value) FROM weighed) AS self_share, total / (SELECT sum(value) FROM weighed) AS total_share
-      FROM called GROUP BY name ORDER BY self DESC, total DESC, name`,
-  },
-  collapsed: {
-    table: true,
-    sql: `CREATE TEMP MACRO collapsed(kind := 'cpu') AS TABLE
-      SELECT coalesce(w.process || ';', '') || stack_text(s.frames) AS stack, w.value, w.samples FROM
-        (SELECT stack_id, replace(coalesce(process_executable_name, service_name), ';', ':') AS process, sum(value * weight) AS value, sum(count) AS samples
-          FROM samples WHERE sample_type = kind GROUP BY ALL) w
-        JOIN (SELECT stack_id, any_value(frames) AS frames FROM stacks GROUP BY stack_id) s USING (stack_id)
-      ORDER BY w.value DESC`,
-  },
-  cpu_cores: {
-    table: true,
-    sql: `CREATE TEMP MACRO cpu_cores(width := INTERVAL 1 MINUTE) AS TABLE
-      SELECT time_bucket(width, "time") AS bucket, service_name, sum(value * weight) / 1e9 / epoch(width) AS cores
-      FROM samples WHERE sample_type = 'cpu' GROUP BY ALL ORDER BY bucket, cores DESC`,
-  },
-  lost_samples: {
-    table: true,
-    sql: `CREATE TEMP MACRO lost_samples(width := INTERVAL 1 MINUTE) AS TABLE
-      SELECT time_bucket(width, "time") AS bucket, host_name, coalesce(attributes['flamelake.lost.reason'], 'unknown') AS reason, sum(value) AS lost
-      FROM samples WHERE sample_type = 'lost' GROUP BY ALL ORDER BY bucket, lost DESC`,
-  },
-} as const;

@@ -6,6 +6,7 @@ import { PipelineError } from '../lib/errors.ts';
 import type { Session } from './engine.ts';
 import { defaultType, type Filter, filterWhere } from './filter.ts';
 import { limits } from './limits.ts';
+import type { SampleSource } from './source.ts';
 
 /** How the first level under the root is cut. */
 export const groupings = ['process', 'service', 'host', 'none'] as const;
@@ -53,18 +54,26 @@ const groupColumns: Record<Grouping, string> = {
   none: "''",
 };
 
-/** Needs the views `samples` and `repeated_stacks` in the session. */
-export async function loadWeightedStacks(session: Session, filter: Filter, grouping: Grouping): Promise<WeightedStacks> {
-  const typed = { ...filter, type: filter.type ?? defaultType };
+export interface StacksQuestion {
+  readonly samples: SampleSource;
+  /** All stacks of the snapshot, repeated or not (repeatedStacksQuery). */
+  readonly stacks: string;
+  readonly filter: Filter;
+  readonly grouping: Grouping;
+}
+
+/** Leaves its temporary tables to the session; asked again in one session it makes them anew. */
+export async function loadWeightedStacks(session: Session, question: StacksQuestion): Promise<WeightedStacks> {
+  const typed = { ...question.filter, type: question.filter.type ?? defaultType };
   const { where, values } = filterWhere(typed);
   await session.run(
-    `CREATE TEMP TABLE weighed AS SELECT stack_id, ${groupColumns[grouping]} AS grp, any_value(sample_unit) AS unit,
-      sum(value * weight) AS value, CAST(sum(count) AS DOUBLE) AS samples FROM samples ${where} GROUP BY ALL`,
+    `CREATE OR REPLACE TEMP TABLE weighed AS SELECT stack_id, ${groupColumns[question.grouping]} AS grp, any_value(sample_unit) AS unit,
+      sum(weighted) AS value, sum(events) AS samples FROM ${question.samples} ${where} GROUP BY stack_id, grp, sample_unit`,
     values,
   );
   const unit = await unitOf(session, typed.type);
-  const omitted = await pickStacks(session);
-  await session.run(`CREATE TEMP TABLE flat AS SELECT id, generate_subscripts(frames, 1) AS position, unnest(frames) AS frame FROM picked`);
+  const omitted = await pickStacks(session, question.stacks);
+  await session.run('CREATE OR REPLACE TEMP TABLE flat AS SELECT id, generate_subscripts(frames, 1) AS position, unnest(frames) AS frame FROM picked');
   const [[frameCount] = [0]] = await session.rows('SELECT count(*)::DOUBLE FROM flat');
   if (Number(frameCount) > limits.framesMax) {
     throw new PipelineError(
@@ -89,14 +98,14 @@ async function unitOf(session: Session, type: string): Promise<string> {
 }
 
 /** Makes `picked` (id, stack_id, frames, cut), the heaviest stacks first, and says what was left out. */
-async function pickStacks(session: Session): Promise<WeightedStacks['omitted']> {
-  await session.run(`CREATE TEMP TABLE ranked AS SELECT stack_id, sum(value) AS value, sum(samples) AS samples FROM weighed GROUP BY stack_id
+async function pickStacks(session: Session, stacksQuery: string): Promise<WeightedStacks['omitted']> {
+  await session.run(`CREATE OR REPLACE TEMP TABLE ranked AS SELECT stack_id, sum(value) AS value, sum(samples) AS samples FROM weighed GROUP BY stack_id
     ORDER BY value DESC, stack_id OFFSET ${limits.stacksMax}`);
   const [left] = await session.rows('SELECT count(*)::DOUBLE, coalesce(sum(value), 0), coalesce(sum(samples), 0) FROM ranked');
   const [stacks, value, samples] = left!.map(Number) as [number, number, number];
   if (stacks > 0) await session.run('DELETE FROM weighed WHERE stack_id IN (SELECT stack_id FROM ranked)');
-  await session.run(`CREATE TEMP TABLE picked AS SELECT CAST(row_number() OVER (ORDER BY stack_id) - 1 AS INTEGER) AS id, stack_id, frames, cut FROM
-    (SELECT DISTINCT ON (stack_id) stack_id, frames, cut FROM repeated_stacks WHERE stack_id IN (SELECT stack_id FROM weighed))`);
+  await session.run(`CREATE OR REPLACE TEMP TABLE picked AS SELECT CAST(row_number() OVER (ORDER BY stack_id) - 1 AS INTEGER) AS id, stack_id, frames, cut FROM
+    (SELECT DISTINCT ON (stack_id) stack_id, frames, cut FROM (${stacksQuery}) WHERE stack_id IN (SELECT stack_id FROM weighed))`);
   return { stacks, value, samples };
 }
 
@@ -105,7 +114,7 @@ const frameKey = `nullif(frame."function", '') AS fn, nullif(frame.file, '') AS 
 
 async function readFrames(session: Session): Promise<FrameTable> {
   await session.run(
-    `CREATE TEMP TABLE numbered AS SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS frame_id, * FROM (SELECT DISTINCT ${frameKey} FROM flat)`,
+    `CREATE OR REPLACE TEMP TABLE numbered AS SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS frame_id, * FROM (SELECT DISTINCT ${frameKey} FROM flat)`,
   );
   const rows = await session.rows('SELECT fn, file, mapping, type, inlined, address FROM numbered ORDER BY frame_id');
   const text = (column: number) => rows.map((row) => (row[column] === null ? null : String(row[column])));
@@ -137,7 +146,7 @@ async function readStacks(session: Session): Promise<WeightedStacks['stacks']> {
 async function readRows(session: Session): Promise<WeightedStacks['rows']> {
   const from = `weighed w LEFT JOIN picked p USING (stack_id) JOIN (SELECT grp, CAST(row_number() OVER (ORDER BY grp) - 1 AS INTEGER) AS group_id
     FROM (SELECT DISTINCT grp FROM weighed)) g USING (grp)`;
-  await session.run(`CREATE TEMP TABLE weighed_rows AS SELECT coalesce(p.id, ${missingStack}) AS id, group_id, w.value, w.samples FROM ${from}`);
+  await session.run(`CREATE OR REPLACE TEMP TABLE weighed_rows AS SELECT coalesce(p.id, ${missingStack}) AS id, group_id, w.value, w.samples FROM ${from}`);
   const order = 'ORDER BY id, group_id, value, samples';
   const [stack, group] = await readIntegers(session, `SELECT id, group_id FROM weighed_rows ${order}`, 2);
   const [value, samples] = await readDoubles(session, `SELECT value, samples FROM weighed_rows ${order}`, 2);

@@ -88,14 +88,9 @@ async function load() {
   const turn = ++asked;
   document.body.setAttribute('aria-busy', 'true');
   try {
-    const [graph, list, labels, state_] = await Promise.all([
-      ask('flamegraph', parameters({ group: state.group })),
-      ask('top', parameters({ limit: String(topRows), ...(state.by ? { by: 'process' } : {}) })),
-      ask('labels', parameters()),
-      ask('status', new URLSearchParams({ from: state.from, to: state.to })),
-    ]);
+    const now = await ask('overview', parameters({ group: state.group, limit: String(topRows), ...(state.by ? { by: 'process' } : {}) }));
     if (turn !== asked) return;
-    show(graph, list, labels, state_);
+    show(now.graph, now.top, now.labels, now);
     banner('');
   } catch (error) {
     if (turn === asked) banner(error instanceof Error ? error.message : String(error));
