@@ -6,7 +6,8 @@ import { endProcess } from '../../fatal.ts';
 import { moduleUrl } from '../../module-url.ts';
 import { headersBytesMax, inFlightBytesMax, keyBytesMax, metadataBytesMax, valueBytesMax } from '../limits.ts';
 import type { Log, LogMessage, Membership, PartitionPosition, PartitionRange, ReadOptions, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
-import { type Calls, fromWire, monotonicMillis, type Operation, type Reply, type Share, type WorkerData } from './protocol.ts';
+import { type Calls, fromWire, monotonicMillis, type Operation, type Reply, type WorkerData } from './protocol.ts';
+import { readShare } from './share-memory.ts';
 
 interface Due {
   readonly resolve: (result: never) => void;
@@ -17,7 +18,6 @@ export class EmbeddedLog implements Log {
   readonly #directory: string;
   readonly #worker: Worker;
   readonly #due = new Map<number, Due>();
-  readonly #shares = new Map<string, Share>();
   #nextId = 1;
   #inFlightBytes = 0;
   #closed: Promise<void> | null = null;
@@ -94,19 +94,19 @@ export class EmbeddedLog implements Log {
   }
 
   async join(group: string, topic: string): Promise<Membership> {
-    const { share: first, lease } = await this.#call('join', { group, topic });
-    const { member } = first;
-    const share = () => this.#shares.get(member) ?? first;
+    const { member, share } = await this.#call('join', { group, topic });
     let left = false;
     return {
-      // A process that slept through its lease (SIGSTOP, a suspended host) holds nothing until it is renewed.
-      assigned: () => (left || monotonicMillis() > Atomics.load(lease, 0) ? [] : share().partitions),
-      generation: () => share().generation,
+      assigned: () => {
+        const { partitions, untilMillis } = readShare(share);
+        // A process that slept through its lease (SIGSTOP, a suspended host) holds nothing until it is renewed.
+        return left || monotonicMillis() > untilMillis ? [] : partitions;
+      },
+      generation: () => readShare(share).generation,
       leave: async () => {
         if (left) return;
         left = true;
         await this.#call('leave', { member });
-        this.#shares.delete(member);
       },
     };
   }
@@ -157,10 +157,6 @@ export class EmbeddedLog implements Log {
 
   #onReply(reply: Reply): void {
     if ('fatal' in reply) endProcess(reply.fatal);
-    if ('share' in reply) {
-      this.#shares.set(reply.share.member, reply.share);
-      return;
-    }
     const due = this.#due.get(reply.id);
     this.#due.delete(reply.id);
     if ('error' in reply) due?.reject(fromWire(reply.error));

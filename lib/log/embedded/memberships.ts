@@ -1,22 +1,20 @@
 // The shares that members of this process hold, renewed by heartbeats.
 import { heartbeatMillis } from '../limits.ts';
 import { type Beat, type Member, Members } from './members.ts';
-import type { Lease, Share } from './protocol.ts';
+import { newShareMemory, readShare, type ShareMemory, writeShare } from './share-memory.ts';
 import type { Topics } from './topics.ts';
 
 /** Name of the wake file that says: somebody joined, left or gave something back. */
 export const membersWake = '.members';
 
 export interface MembershipHooks {
-  share(share: Share): void;
   changed(): void;
   fail(error: unknown): void;
 }
 
 interface Held {
   readonly member: Member;
-  readonly lease: Lease;
-  share: Share;
+  readonly memory: ShareMemory;
 }
 
 export class Memberships {
@@ -32,14 +30,12 @@ export class Memberships {
     this.#hooks = hooks;
   }
 
-  join(group: string, topic: string): { share: Share; lease: Lease } {
-    const member = Members.newMember(group, topic);
-    const lease: Lease = new BigInt64Array(new SharedArrayBuffer(8));
-    const held: Held = { member, lease, share: { member: member.name, partitions: [], generation: 0 } };
-    this.#beat(held, this.#members.join(member, this.#topics.get(topic).partitions()));
-    this.#held.set(member.name, held);
+  join(group: string, topic: string): { member: string; share: ShareMemory } {
+    const held: Held = { member: Members.newMember(group, topic), memory: newShareMemory() };
+    this.#renew(held, this.#members.join(held.member, this.#topics.get(topic).partitions()));
+    this.#held.set(held.member.name, held);
     this.#timer ??= setInterval(() => this.beat(), heartbeatMillis);
-    return { share: held.share, lease };
+    return { member: held.member.name, share: held.memory };
   }
 
   leave(name: string): void {
@@ -57,8 +53,7 @@ export class Memberships {
   beat(): void {
     for (const held of this.#held.values()) {
       try {
-        this.#beat(held, this.#members.heartbeat(held.member, this.#topics.get(held.member.topic).partitions()));
-        this.#hooks.share(held.share);
+        this.#renew(held, this.#members.heartbeat(held.member, this.#topics.get(held.member.topic).partitions()));
       } catch (error) {
         // The lease runs out by itself where this goes on.
         this.#hooks.fail(error);
@@ -72,12 +67,10 @@ export class Memberships {
   }
 
   /** A share that was lost and taken back (a process that slept) is another generation too. */
-  #beat(held: Held, beat: Beat): void {
-    const { member, share } = held;
-    const known = share.partitions.join();
-    const moved = beat.before.join() !== known || beat.partitions.join() !== known;
-    held.share = { member: member.name, partitions: beat.partitions, generation: share.generation + (moved ? 1 : 0) };
-    Atomics.store(held.lease, 0, BigInt(beat.untilMillis));
-    if (beat.tellOthers) this.#hooks.changed();
+  #renew({ memory }: Held, { before, partitions, untilMillis, tellOthers }: Beat): void {
+    const known = readShare(memory);
+    const moved = before.join() !== known.partitions.join() || partitions.join() !== known.partitions.join();
+    writeShare(memory, { partitions, untilMillis, generation: known.generation + (moved ? 1 : 0) });
+    if (tellOthers) this.#hooks.changed();
   }
 }

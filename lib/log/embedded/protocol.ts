@@ -2,6 +2,7 @@
 // the SQLite files (worker.ts). Values travel by transfer, not by copy.
 import { type ErrorCode, PipelineError } from '../../errors.ts';
 import type { PartitionPosition, PartitionRange, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
+import type { ShareMemory } from './share-memory.ts';
 
 export interface WorkerData {
   readonly directory: string;
@@ -21,7 +22,7 @@ export interface Calls {
   /** Ends the wait of the read with this id; it answers what is there. */
   cancel: { ask: { read: number }; answer: null };
   range: { ask: { topic: string; partition: number }; answer: PartitionRange };
-  join: { ask: { group: string; topic: string }; answer: { share: Share; lease: Lease } };
+  join: { ask: { group: string; topic: string }; answer: { member: string; share: ShareMemory } };
   leave: { ask: { member: string }; answer: null };
   position: { ask: { group: string; topic: string; partition: number }; answer: PartitionPosition | null };
   remember: { ask: { group: string; topic: string; partition: number; position: PartitionPosition }; answer: null };
@@ -35,24 +36,9 @@ export type Operation = keyof Calls;
 export type Request = { [O in Operation]: { readonly id: number; readonly op: O } & Readonly<Calls[O]['ask']> }[Operation];
 export type RequestOf<O extends Operation> = Extract<Request, { op: O }>;
 
-/** What a member holds now. */
-export interface Share {
-  readonly member: string;
-  readonly partitions: readonly number[];
-  readonly generation: number;
-}
-
-/**
- * End of a member's lease in monotonic milliseconds, in memory that both threads see: a stage that was
- * busy for longer than the lease has not read its messages yet, and still holds its share.
- */
-export type Lease = BigInt64Array<SharedArrayBuffer>;
-
 export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: WireError }
-  /** A member's share, after each heartbeat. */
-  | { readonly share: Share }
   /** The kernel could not write through; the process must end at once. */
   | { readonly fatal: string };
 

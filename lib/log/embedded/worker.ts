@@ -70,7 +70,6 @@ function open(): null {
   files.prepare();
   positions = new Positions(files.positions);
   memberships = new Memberships(new Members(files.members), topics, {
-    share: (share) => send({ share }),
     changed: () => wakeFiles?.wake(membersWake),
     fail: (error) =>
       inBackground(() => {
