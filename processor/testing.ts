@@ -4,14 +4,24 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Meter } from '@opentelemetry/api';
 import type { Log, LogRecord } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import { createLogger, type Logger } from '../lib/logger.ts';
 import { createMetricRegistry, type Metric } from '../lib/metrics.ts';
 import type { KeyValueSchema } from '../schemas/otlp/gen/opentelemetry/proto/common/v1/common_pb.ts';
-import { type ProfileSchema, ProfilesDataSchema, type SampleSchema } from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
+import {
+  type FunctionSchema,
+  type KeyValueAndUnitSchema,
+  type LinkSchema,
+  type LocationSchema,
+  type MappingSchema,
+  type ProfileSchema,
+  ProfilesDataSchema,
+  type SampleSchema,
+  type StackSchema,
+} from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
 import { encodeProfilesData } from '../schemas/otlp/testing.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
 import type { RowsMessage, Segment } from '../schemas/rows/message.ts';
@@ -149,19 +159,19 @@ export function textAttribute(key: string, value: string): MessageInitShape<type
   return { key, value: { value: { case: 'stringValue', value } } };
 }
 
-export type Profile = MessageInitShape<typeof ProfileSchema>;
-export type Sample = MessageInitShape<typeof SampleSchema>;
-type Data = MessageInitShape<typeof ProfilesDataSchema>;
-type Dictionary = NonNullable<Extract<Data, { dictionary?: unknown }>['dictionary']>;
+/** What create() takes, without finished messages: those can't be spread. */
+export type Init<Schema extends DescMessage> = Exclude<MessageInitShape<Schema>, { $typeName: string }>;
+export type Profile = Init<typeof ProfileSchema>;
+export type Sample = Init<typeof SampleSchema>;
 
 export interface Parts {
   readonly strings: string[];
-  readonly mappings?: Dictionary['mappingTable'];
-  readonly locations?: Dictionary['locationTable'];
-  readonly functions?: Dictionary['functionTable'];
-  readonly links?: Dictionary['linkTable'];
-  readonly attributes?: Dictionary['attributeTable'];
-  readonly stacks?: Dictionary['stackTable'];
+  readonly mappings?: Init<typeof MappingSchema>[];
+  readonly locations?: Init<typeof LocationSchema>[];
+  readonly functions?: Init<typeof FunctionSchema>[];
+  readonly links?: Init<typeof LinkSchema>[];
+  readonly attributes?: Init<typeof KeyValueAndUnitSchema>[];
+  readonly stacks?: Init<typeof StackSchema>[];
   readonly resource?: MessageInitShape<typeof KeyValueSchema>[];
   readonly scope?: { readonly name: string; readonly attributes?: MessageInitShape<typeof KeyValueSchema>[] };
   readonly profiles: Profile[];
