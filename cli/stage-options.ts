@@ -3,6 +3,7 @@ import path from 'node:path';
 import { dataUrl } from './lake-url.ts';
 import type { OptionValues } from './option-table.ts';
 import type { StageAddresses, StageName } from './stage-messages.ts';
+import { readVersion } from './version.ts';
 
 type AddressesOf = (stage: StageName) => StageAddresses;
 
@@ -26,10 +27,16 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
   }),
   query: (values, dir) => ({ store: dataUrl(dir), listen: values.listen }),
   agent: (values, _dir, addressesOf) => ({
-    rate: values.rate,
+    rateHz: values.rate,
     endpoint: `http://${localAddress(addressesOf('receiver').grpc ?? values.otlpGrpc)}`,
     protocol: 'grpc',
+    // To the process next door: compressing would only cost CPU.
+    compression: 'none',
+    headers: {},
+    timeoutMillis: 10_000,
+    batchMillis: 5_000,
     resourceAttributes: values.resourceAttributes ?? {},
+    version: readVersion(),
   }),
 };
 
