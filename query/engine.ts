@@ -2,12 +2,10 @@
 // and nothing else (no other file, no network, no extension, no setting), is bounded in memory, spill,
 // threads and time, and is thrown away afterwards. An instance costs 10 ms; in exchange no query can
 // leave anything behind for the next.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBPreparedStatement, type DuckDBValue } from '@duckdb/node-api';
 import { PipelineError } from '../lib/errors.ts';
 import { limits } from './limits.ts';
+import { makeScratch, removeScratch } from './scratch.ts';
 import { sqlList } from './sql-text.ts';
 
 export interface SessionOptions {
@@ -41,7 +39,7 @@ export class Session {
   }
 
   static async open(options: SessionOptions): Promise<Session> {
-    const spill = await mkdtemp(path.join(tmpdir(), 'flamelake-query-'));
+    const spill = await makeScratch();
     try {
       const instance = await DuckDBInstance.create(':memory:', {
         threads: String(limits.threads),
@@ -57,7 +55,7 @@ export class Session {
       await connection.run(lockStatements(options.files));
       return new Session(instance, connection, spill, options);
     } catch (error) {
-      await rm(spill, { recursive: true, force: true });
+      await removeScratch(spill);
       throw error;
     }
   }
@@ -87,7 +85,7 @@ export class Session {
     this.#signal?.removeEventListener('abort', this.#onAbort);
     this.connection.closeSync();
     this.#instance.closeSync();
-    await rm(this.#spill, { recursive: true, force: true });
+    await removeScratch(this.#spill);
   }
 
   async #guarded<T>(work: () => Promise<T>): Promise<T> {
@@ -124,7 +122,6 @@ export class Session {
 function lockStatements(files: readonly string[]): string {
   return [
     "SET TimeZone = 'UTC'",
-    'SET parquet_metadata_cache = true',
     'SET preserve_insertion_order = false',
     `SET allowed_paths = ${sqlList(files)}`,
     'SET enable_external_access = false',

@@ -26,6 +26,14 @@ export const limits = {
   /** Longest text a filter value may have: container paths and command names are shorter. */
   filterCharsMax: 1024,
 
+  // merged hot objects of a server
+  /** Opening this many costs about what merging them does. */
+  hotMergeLeast: 24,
+  /** A run of so many rows is not read into the next one any more. */
+  hotRunRowsMax: 200_000,
+  /** Local disk for runs; above it hot objects are read one by one. */
+  hotCacheBytesMax: 1024 * MiB,
+
   // flame graphs and tables
   /** Distinct stacks that become columns in memory: 200,000 x 30 frames x 4 bytes = 24 MB. The heaviest are kept, the rest is one named node. */
   stacksMax: 200_000,

@@ -22,7 +22,7 @@ const stopMillis = 2_000;
 
 export const startQuery: StartStage<QueryOptions> = async (options, host) => {
   const listen = parseListen(options.listen);
-  const query = await openQuery({ store: options.store });
+  const query = await openQuery({ store: options.store, keepHot: true, logger: host.logger });
   const gate = createGate(limits.concurrentMax, limits.waitingMax);
   const answers = host.meter.createCounter('flamelake.query.answers', { unit: '{answer}', description: 'HTTP answers by route and status' });
   const duration = host.meter.createHistogram('flamelake.query.duration', { unit: 's', description: 'Time to an HTTP answer by route' });

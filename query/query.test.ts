@@ -1,5 +1,8 @@
-import { unlink } from 'node:fs/promises';
+import { readdir, rm, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sampleColumns } from '../schemas/lake/columns.ts';
 import type { Filter } from './filter.ts';
 import type { FlameGraph } from './flamegraph.ts';
 import { openQuery, type Query } from './query.ts';
@@ -161,6 +164,73 @@ describe('the state of the lake', () => {
     await asked.close();
     await rename(renamed, odd.directory);
     await odd.remove();
+  });
+});
+
+describe('a server that keeps hot objects', () => {
+  const stack = stackRow(stackId(1), ['main']);
+  const sampleAt = (offset: number): readonly [number, Row] => [
+    offset,
+    sampleRow(at(offset % 60, Math.floor(offset / 60)), stackId(1), { thread_id: offset, attributes: { 'a.b': 'c' } }),
+  ];
+
+  test('reads them merged, and answers the same while objects come and go', async () => {
+    const kept = await openQuery({ store: lake.url, keepHot: true });
+    const sql = 'SELECT thread_id, attributes, date::VARCHAR, samples.shard, s.frames FROM samples JOIN stacks s USING (date, stack_id) ORDER BY thread_id';
+    const opened = async () => (await kept.activity(day)).files.hot;
+    await lake.hot('stacks', 0, 1, [[0, { ...stack, _date: '2026-11-24' }]]);
+    for (let offset = 0; offset < 30; offset++) await lake.hot('samples', offset, offset + 1, [sampleAt(offset)]);
+    expect(await opened()).toBe(30);
+    // The merge is made behind the answer; it is there when the next question opens less.
+    while ((await opened()) > 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await kept.sql(sql)).toEqual(await query.sql(sql));
+
+    await lake.publish({ seq: 1, position: 10, samples: Array.from({ length: 10 }, (_, offset) => sampleAt(offset)[1]), stacks: [stack] });
+    for (let offset = 30; offset < 33; offset++) await lake.hot('samples', offset, offset + 1, [sampleAt(offset)]);
+    // A zombie's object over what was merged.
+    await lake.hot('samples', 20, 22, [sampleAt(20), sampleAt(21)]);
+    const answer = await kept.sql(sql);
+    expect(answer.rows.map(([offset]) => offset)).toEqual(Array.from({ length: 33 }, (_, offset) => offset));
+    expect(answer).toEqual(await query.sql(sql));
+    // Somebody clears the folder for temporary files: the lake's own objects are read again.
+    for (const name of await readdir(tmpdir()))
+      if (name.startsWith(`flamelake-query-${process.pid}-`)) await rm(path.join(tmpdir(), name), { recursive: true });
+    expect(await kept.sql(sql)).toEqual(answer);
+    await kept.close();
+  });
+});
+
+describe('files of other versions', () => {
+  const samples = [sampleRow(at(1), stackId(1)), sampleRow(at(2), stackId(1))];
+  const stack = stackRow(stackId(1), ['main']);
+
+  test('a file without a column of today, and one with a column of tomorrow, in any order', async () => {
+    await lake.publish({ seq: 1, position: 1, samples: [samples[0]!], stacks: [stack] });
+    const second = await lake.publish({ seq: 2, position: 2, samples: [samples[1]!] });
+    const key = second.files[0]!.key;
+    const older = sampleColumns.filter((column) => column.name !== 'scope_name' && column.name !== 'attributes');
+    const newer = [...sampleColumns, { name: 'brand_new', type: 'string', nullable: true } as const];
+    const sql = 'SELECT time, scope_name, attributes, service_name FROM samples ORDER BY time';
+    const expected = await query.sql(sql);
+    for (const columns of [older, newer, [...older, newer.at(-1)!]]) {
+      for (const table of [key, (await lake.store.list('lake/samples/'))[0]!.key]) {
+        const rows = table === key ? [samples[1]!] : [samples[0]!];
+        await unlink(lake.path(table));
+        await lake.parquet(table, columns, rows);
+        const asked = await openQuery({ store: lake.url });
+        expect(await asked.sql(sql)).toEqual(expected);
+        expect((await asked.flamegraph(day)).total).toBe(100_000_000);
+        await asked.close();
+        await unlink(lake.path(table));
+        await lake.parquet(table, sampleColumns, rows);
+      }
+    }
+  });
+
+  test('a column that no file has is said to be missing, not looked for again and again', async () => {
+    await lake.publish({ seq: 1, position: 1, samples, stacks: [stack] });
+    await expect(query.sql('SELECT scope_nam FROM samples')).rejects.toThrow('Referenced column "scope_nam" not found');
+    await expect(query.sql('SELECT frames FROM samples')).rejects.toThrow('Referenced column "frames" not found');
   });
 });
 

@@ -3,12 +3,14 @@
 // between (retention, an old hot object), it starts anew.
 import { type DuckDBPreparedStatement, StatementType } from '@duckdb/node-api';
 import { PipelineError } from '../lib/errors.ts';
+import type { Logger } from '../lib/logger.ts';
 import { openStore } from '../lib/store/open.ts';
 import type { Store } from '../lib/store/store.ts';
 import { type Activity, readActivity } from './activity.ts';
 import { Session } from './engine.ts';
 import { checkFilter, type Filter, filterRange } from './filter.ts';
 import { buildFlameGraph, type FlameGraph } from './flamegraph.ts';
+import { HotCache } from './hot-cache.ts';
 import { type Labels, readLabels } from './labels.ts';
 import { isVanished, readSnapshot, vanishedError } from './lake-listing.ts';
 import { limits } from './limits.ts';
@@ -17,7 +19,7 @@ import { addUpSamples, type SampleSource, sampleRows } from './source.ts';
 import { buildTop, type TopResult } from './top.ts';
 import { checkUserSql } from './user-sql.ts';
 import { type Json, toJson } from './values.ts';
-import { repeatedStacksQuery, viewStatements } from './views.ts';
+import { isMixedSchema, type Locate, type Reading, repeatedStacksQuery, viewStatements } from './views.ts';
 import { type Grouping, loadWeightedStacks, type WeightedStacks } from './weighted-stacks.ts';
 
 export interface SqlResult {
@@ -74,19 +76,36 @@ export interface Query {
   close(): Promise<void>;
 }
 
-export async function openQuery(options: { store: string }): Promise<Query> {
+export interface OpenQueryOptions {
+  /** URL. */
+  readonly store: string;
+  /** For who asks again and again: keeps merged hot objects on local disk. */
+  readonly keepHot?: boolean | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+export async function openQuery(options: OpenQueryOptions): Promise<Query> {
   const store = await openStore(options.store, { readOnly: true });
+  const lake: Lake = {
+    store,
+    locate: (key) => (key.startsWith('/') ? key : store.locate(key)),
+    hot: options.keepHot ? await HotCache.open(options.logger) : null,
+    uniform: true,
+  };
   return {
     store,
-    sql: (text, ask = {}) => runSql(store, text, ask),
+    sql: (text, ask = {}) => runSql(lake, text, ask),
     top: (filter, limit = limits.topDefault, ask = {}) =>
-      inView(store, filter, ask, async (view) => topOf(await weighted(view, ask.byProcess ? 'process' : 'none'), filter, limit, ask.byProcess ?? false)),
-    flamegraph: (filter, ask = {}) => inView(store, filter, ask, async (view) => graphOf(await weighted(view, ask.groupBy ?? 'process'), filter, ask)),
-    labels: (filter, ask = {}) => inView(store, filter, ask, async (view) => readLabels(view.session, await addUpSamples(view.session, view.samples), filter)),
-    activity: (range, ask = {}) => inView(store, range, ask, (view) => readActivity(view.session, view.samples, range, view.plan)),
+      inView(lake, filter, ask, async (view) => topOf(await weighted(view, ask.byProcess ? 'process' : 'none'), filter, limit, ask.byProcess ?? false)),
+    flamegraph: (filter, ask = {}) => inView(lake, filter, ask, async (view) => graphOf(await weighted(view, ask.groupBy ?? 'process'), filter, ask)),
+    labels: (filter, ask = {}) => inView(lake, filter, ask, async (view) => readLabels(view.session, await addUpSamples(view.session, view.samples), filter)),
+    activity: (range, ask = {}) => inView(lake, range, ask, (view) => readActivity(view.session, view.samples, range, view.plan)),
     overview: (filter, limit = limits.topDefault, ask = {}) =>
-      inView(store, filter, ask, async (rows) => readOverview({ ...rows, samples: await addUpSamples(rows.session, rows.samples) }, filter, limit, ask)),
-    close: () => store.close(),
+      inView(lake, filter, ask, async (rows) => readOverview({ ...rows, samples: await addUpSamples(rows.session, rows.samples) }, filter, limit, ask)),
+    close: async () => {
+      await lake.hot?.close();
+      await store.close();
+    },
   };
 }
 
@@ -99,11 +118,19 @@ interface View {
   readonly filter: Filter;
 }
 
-async function inView<T>(store: Store, filter: Filter, ask: AskOptions, work: (view: View) => Promise<T>): Promise<T> {
+/** Where questions go: the store, how a key becomes a path, merged hot objects where they are kept. */
+interface Lake {
+  readonly store: Store;
+  readonly locate: Locate;
+  readonly hot: HotCache | null;
+  /** Until a file says otherwise. */
+  uniform: boolean;
+}
+
+async function inView<T>(lake: Lake, filter: Filter, ask: AskOptions, work: (view: View) => Promise<T>): Promise<T> {
   checkFilter(filter);
-  const locate = (key: string) => store.locate(key);
-  return withSnapshot(store, filterRange(filter), limits.viewMillisMax, ask.signal, (session, plan) =>
-    work({ session, plan, filter, samples: sampleRows(plan, locate), stacks: repeatedStacksQuery(plan, locate) }),
+  return withSnapshot(lake, filterRange(filter), limits.viewMillisMax, ask.signal, (session, reading) =>
+    work({ session, plan: reading.plan, filter, samples: sampleRows(reading), stacks: repeatedStacksQuery(reading) }),
   );
 }
 
@@ -130,44 +157,52 @@ async function readOverview(view: View, filter: Filter, limit: number, ask: Flam
 
 /** Opens a session over a fresh snapshot; anew where a file went away meanwhile. */
 async function withSnapshot<T>(
-  store: Store,
+  lake: Lake,
   range: TimeRange,
   timeoutMillis: number,
   signal: AbortSignal | undefined,
-  work: (session: Session, plan: SnapshotPlan) => Promise<T>,
+  work: (session: Session, reading: Reading) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const plan = await readSnapshot(store, range);
-      return await inSession(store, plan, timeoutMillis, signal, work);
+      const listed = await readSnapshot(lake.store, range);
+      const plan = lake.hot?.apply(listed) ?? listed;
+      const answer = await inSession(lake, plan, timeoutMillis, signal, work);
+      lake.hot?.offer(plan, lake.locate);
+      return answer;
     } catch (error) {
+      if (lake.uniform && isMixedSchema(error)) {
+        lake.uniform = false;
+        continue;
+      }
       if (!isVanished(error)) throw error;
       if (attempt >= limits.snapshotAttempts) throw vanishedError(error);
+      lake.hot?.forget();
     }
   }
 }
 
 async function inSession<T>(
-  store: Store,
+  lake: Lake,
   plan: SnapshotPlan,
   timeoutMillis: number,
   signal: AbortSignal | undefined,
-  work: (session: Session, plan: SnapshotPlan) => Promise<T>,
+  work: (session: Session, reading: Reading) => Promise<T>,
 ): Promise<T> {
-  const session = await Session.open({ files: plannedKeys(plan).map((key) => store.locate(key)), timeoutMillis, signal });
+  const session = await Session.open({ files: plannedKeys(plan).map(lake.locate), timeoutMillis, signal });
   try {
-    return await work(session, plan);
+    return await work(session, { plan, locate: lake.locate, uniform: lake.uniform });
   } finally {
     await session.close();
   }
 }
 
-async function runSql(store: Store, text: string, options: SqlOptions): Promise<SqlResult> {
+async function runSql(lake: Lake, text: string, options: SqlOptions): Promise<SqlResult> {
   const range = { fromMillis: options.fromMillis ?? null, toMillis: options.toMillis ?? null };
   const rowsMax = Math.min(options.rowsMax ?? limits.rowsDefault, limits.rowsMax);
-  return withSnapshot(store, range, limits.sqlMillisMax, options.signal, async (session, plan) => {
+  return withSnapshot(lake, range, limits.sqlMillisMax, options.signal, async (session, reading) => {
     const used = await checkUserSql(session, text);
-    for (const statement of viewStatements(used, plan, (key) => store.locate(key))) await session.run(statement);
+    for (const statement of viewStatements(used, reading)) await session.run(statement);
     const statement = await session.prepare(text);
     const allowed = statement.statementType === StatementType.SELECT || statement.statementType === StatementType.EXPLAIN;
     if (!allowed || statement.parameterCount > 0) {

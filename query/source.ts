@@ -1,8 +1,7 @@
 // What flame graphs, tables, labels and activity are counted from: the samples of a snapshot with
 // their weight, row by row or added up once for several questions about the same moment.
 import type { Session } from './engine.ts';
-import type { SnapshotPlan } from './snapshot.ts';
-import { type Locate, samplesQuery } from './views.ts';
+import { type Reading, samplesQuery } from './views.ts';
 
 /** Something to SELECT from, with the columns of `keys` and `sums`. */
 export type SampleSource = string;
@@ -20,11 +19,11 @@ const keys = [
 ] as const;
 
 /** One row a sample. Columns that a question does not name are not read. */
-export function sampleRows(plan: SnapshotPlan, locate: Locate): SampleSource {
+export function sampleRows(reading: Reading): SampleSource {
   const named = keys.filter((key) => key !== 'lost_reason').join(', ');
   return `(SELECT ${named}, CASE WHEN sample_type = 'lost' THEN coalesce(attributes['flamelake.lost.reason'], 'unknown') END AS lost_reason,
     value * weight AS weighted, CAST("count" AS DOUBLE) AS events, CAST(1 AS DOUBLE) AS "rows", "time" AS oldest, "time" AS newest
-    FROM (${samplesQuery(plan, locate)}))`;
+    FROM (${samplesQuery(reading)}))`;
 }
 
 /** Reads the rows once and keeps their sums, in the same columns. */

@@ -5,7 +5,8 @@
 import { PipelineError } from '../lib/errors.ts';
 import type { Session } from './engine.ts';
 import { limits } from './limits.ts';
-import { allViews, macros } from './views.ts';
+import { macros } from './macros.ts';
+import { allViews } from './views.ts';
 
 /** Table functions of DuckDB that only compute, or describe the views. */
 const tableFunctions = new Set([
