@@ -15,7 +15,7 @@ import { until } from './until.ts';
 const python = findPython();
 const folder = temporaryFolder('exact');
 // Every shape meets every transport that can carry it.
-const messages = [...countedLoad({ seed: 3, nowMillis: Date.now() }, shapes.length * transports.length)];
+const messages = [...countedLoad({ seed: 3, nowMillis: Date.now(), samplesPerProfile: 2 }, shapes.length * transports.length)];
 const expected = messages.flatMap((message) => message.rows);
 const transportOf = (message: CountedMessage, turn: number) => {
   const able = transportsFor(message);
@@ -74,6 +74,7 @@ test('a client that sends all of it again changes nothing', async () => {
 
 describe('published files', () => {
   const lake = join(folder.path, 'lake');
+  let files: EngineDocument['files'] = [];
 
   test('all rows are published, and nothing else lies among them', async () => {
     await until('all rows are in public files', publishedMillis, async () => (await publishedRows(lake)) >= expected.length);
@@ -88,33 +89,30 @@ describe('published files', () => {
     expect([code, stdout, stderr].join('\n')).toMatch(/^0\n/);
   });
 
-  test.skipIf(python === null).each(['pyarrow', 'duckdb'])(
+  test.skipIf(python === null).each(['pyarrow', 'duckdb'] as const)(
     '%s reads the same rows from a plain listing',
     (engine) => {
       const document = runPython(python!, 'read_lake.py', [engine, lake]) as EngineDocument;
+      files = document.files;
       const rows: LakeRows = { samples: document.samples.rows, stacks: document.stacks.rows };
       expect(differences(rows, expected)).toEqual([]);
       expect(document.samples.lookups, 'filters that lose or invent rows').toEqual([]);
       expect(document.stacks.lookups, 'filters that lose or invent rows').toEqual([]);
-      expect(document.samples.schema).toEqual(sampleSchemas[engine as keyof typeof sampleSchemas]);
-      expect(document.stacks.schema).toEqual(stackSchemas[engine as keyof typeof stackSchemas]);
+      expect(document.samples.schema).toEqual(sampleSchemas[engine]);
+      expect(document.stacks.schema).toEqual(stackSchemas[engine]);
     },
     120_000,
   );
 
-  test.skipIf(python === null)(
-    'each file says its schema version and has the same columns as all others',
-    () => {
-      const document = runPython(python!, 'read_lake.py', ['pyarrow', lake]) as EngineDocument;
-      for (const file of document.files) {
-        expect(file.metadata['flamelake.schema_version'], file.name).toBe('1');
-        expect(file.rows, file.name).toBeGreaterThan(0);
-        expect(Math.max(...file.rowGroups), file.name).toBeLessThanOrEqual(122_880);
-        expect(file.codecs, file.name).toContain('ZSTD');
-      }
-    },
-    60_000,
-  );
+  test.skipIf(python === null)('each file says its schema version, and is made as documented', () => {
+    expect(files.length).toBeGreaterThan(1);
+    for (const file of files) {
+      expect(file.metadata['flamelake.schema_version'], file.name).toBe('1');
+      expect(file.rows, file.name).toBeGreaterThan(0);
+      expect(Math.max(...file.rowGroups), file.name).toBeLessThanOrEqual(122_880);
+      expect(file.codecs, file.name).toContain('ZSTD');
+    }
+  });
 });
 
 test('after the end everything is there still, without a running process', async () => {

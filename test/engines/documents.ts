@@ -93,7 +93,7 @@ export const stackSchemas = {
   pyarrow: {
     stack_id: 'string',
     service_name: 'string',
-    frames: `list<element: struct<${arrowFrame}>>`,
+    frames: `list<element: struct<${arrowFrame}> not null>`,
     leaf_function: 'string',
     root_function: 'string',
     depth: 'int32',

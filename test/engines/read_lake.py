@@ -10,6 +10,7 @@ as the engine sees it, what it found by filters, and each file with its own sche
 import glob
 import json
 import os
+import re
 import sys
 
 import duckdb
@@ -22,7 +23,7 @@ TABLES = ("samples", "stacks")
 # Columns whose values are looked up one by one: a filter must find what a full scan finds, or the
 # statistics and bloom filters of the files are wrong.
 LOOKUPS = {"samples": ("trace_id", "span_id", "stack_id", "service_name", "host_id", "time"), "stacks": ("stack_id", "leaf_function")}
-LOOKUPS_MAX = 60
+LOOKUPS_MAX = 25
 
 
 def text(value):
@@ -58,7 +59,8 @@ class Arrow:
         return ds.dataset(path, format="parquet", partitioning=partitions, schema=whole)
 
     def schema(self, table):
-        return {field.name: str(field.type) for field in self.dataset(table).schema}
+        # Arrow adds the names of a map's own fields in quotes where they are not its own.
+        return {field.name: re.sub(r" \('[^)]*'\)", "", str(field.type)) for field in self.dataset(table).schema}
 
     def rows(self, table):
         dataset = self.dataset(table)
