@@ -3,7 +3,8 @@
 import { ByteSink } from '../lib/byte-sink.ts';
 import { type ByteRange, ProfileHash, putAttributes, stackContent } from '../schemas/lake/digest.ts';
 import { beginPart, endPart } from '../schemas/lake/part.ts';
-import { type Attribute, putAttribute, readAnyValue } from './attribute-values.ts';
+import { type Attribute, putAttribute } from './attribute-values.ts';
+import type { MessageAttributes } from './message-attributes.ts';
 import type { MessageTexts } from './message-texts.ts';
 import type { OtlpProfiles, ProfileRecord } from './otlp-tables.ts';
 
@@ -12,6 +13,7 @@ const noMapping = 0;
 export class MessageDigests {
   readonly #message: OtlpProfiles;
   readonly #texts: MessageTexts;
+  readonly #table: MessageAttributes;
   /** Encoded attributes, mappings and locations of the dictionary, each found by its range. */
   readonly #parts = new ByteSink(16_384);
   readonly #attributes: (ByteRange | undefined)[] = [];
@@ -24,9 +26,10 @@ export class MessageDigests {
   readonly #valueBytes: Uint8Array;
   readonly #timestampBytes: Uint8Array;
 
-  constructor(message: OtlpProfiles, texts: MessageTexts) {
+  constructor(message: OtlpProfiles, texts: MessageTexts, table: MessageAttributes) {
     this.#message = message;
     this.#texts = texts;
+    this.#table = table;
     this.#valueBytes = bytesOf(message.samples.values);
     this.#timestampBytes = bytesOf(message.samples.timestamps);
   }
@@ -88,9 +91,7 @@ export class MessageDigests {
   #attribute(index: number): ByteRange {
     const known = this.#attributes[index];
     if (known) return known;
-    const { key, unit, valueStart, valueEnd } = this.#message.dictionary.attributes;
-    const value = readAnyValue(this.#texts, { start: valueStart[index]!, end: valueEnd[index]! });
-    const range = putAttribute(this.#parts, this.#texts.text(key[index]!), this.#texts.text(unit[index]!), value);
+    const range = putAttribute(this.#parts, this.#table.key(index), this.#table.unit(index), this.#table.value(index));
     this.#attributes[index] = range;
     return range;
   }

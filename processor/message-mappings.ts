@@ -8,7 +8,8 @@
 // told by its addresses alone: by one inside [memory_start, memory_limit) of a mapping that does not
 // start at its own file offset. The agent marks mappings where it, too, only knows file offsets.
 import { addressKindAttribute, addressKindFileOffset, agentScopeName } from '../schemas/otlp/attributes.ts';
-import { type AttributeValue, readAnyValue } from './attribute-values.ts';
+import type { AttributeValue } from './attribute-values.ts';
+import type { MessageAttributes } from './message-attributes.ts';
 import type { MessageTexts } from './message-texts.ts';
 import type { OtlpProfiles } from './otlp-tables.ts';
 
@@ -48,11 +49,13 @@ export function sendsElfAddresses(scopeName: string): boolean {
 export class MessageMappings {
   readonly #message: OtlpProfiles;
   readonly #texts: MessageTexts;
+  readonly #table: MessageAttributes;
   readonly #mappings: (Mapping | undefined)[] = [];
 
-  constructor(message: OtlpProfiles, texts: MessageTexts) {
+  constructor(message: OtlpProfiles, texts: MessageTexts, table: MessageAttributes) {
     this.#message = message;
     this.#texts = texts;
+    this.#table = table;
   }
 
   get length(): number {
@@ -70,9 +73,7 @@ export class MessageMappings {
     const found = new Map<string, AttributeValue>();
     for (let at = attributeStart[index]!; at < attributeStart[index + 1]!; at++) {
       const entry = attributes[at]!;
-      if (entry === 0) continue;
-      const table = this.#message.dictionary.attributes;
-      found.set(this.#texts.text(table.key[entry]!), readAnyValue(this.#texts, { start: table.valueStart[entry]!, end: table.valueEnd[entry]! }));
+      if (entry !== 0) found.set(this.#table.key(entry), this.#table.value(entry));
     }
     const text = (key: string) => {
       const value = found.get(key);
@@ -96,13 +97,20 @@ export class MessageMappings {
       isMarkedFileOffset: found.get(addressKindAttribute) === addressKindFileOffset,
     };
   }
+}
 
-  /** `halves` and `index`: where the address stands. */
-  fileAddress(mapping: Mapping, halves: Uint32Array, index: number, areElfAddresses: boolean): { address: bigint; isFileOffset: boolean } {
-    const address = (BigInt(halves[2 * index + 1]!) << 32n) | BigInt(halves[2 * index]!);
-    const { memoryStart, memoryLimit, fileOffset, isMarkedFileOffset } = mapping;
-    const isOfProcess = !areElfAddresses && !isMarkedFileOffset && memoryStart !== fileOffset && address >= memoryStart && address < memoryLimit;
-    if (!isOfProcess) return { address, isFileOffset: isMarkedFileOffset };
-    return { address: BigInt.asUintN(64, address - memoryStart + fileOffset), isFileOffset: true };
-  }
+export interface FileAddress {
+  readonly low: number;
+  readonly high: number;
+  readonly isFileOffset: boolean;
+}
+
+/** Where an address (as unsigned halves) lies in the file of its mapping. */
+export function fileAddress(mapping: Mapping, low: number, high: number, areElfAddresses: boolean): FileAddress {
+  const { memoryStart, memoryLimit, fileOffset, isMarkedFileOffset } = mapping;
+  if (areElfAddresses || isMarkedFileOffset || memoryStart === fileOffset) return { low, high, isFileOffset: isMarkedFileOffset };
+  const address = (BigInt(high) << 32n) | BigInt(low);
+  if (address < memoryStart || address >= memoryLimit) return { low, high, isFileOffset: false };
+  const offset = BigInt.asUintN(64, address - memoryStart + fileOffset);
+  return { low: Number(offset & 0xffffffffn), high: Number(offset >> 32n), isFileOffset: true };
 }

@@ -1,29 +1,32 @@
-// The stacks of one message: frames as they will stand in the lake, and the part of the stack id that
-// comes from them. Made from the dictionary once per location and stack, whatever refers to them.
+// The stacks of one message: the part of the stack id that comes from their frames, and the frames as
+// they will stand in the lake. Worked out once per location and stack, whatever refers to them; frames
+// only where a shard does not have the stack yet, which is the smaller part of them.
 import { ByteSink } from '../lib/byte-sink.ts';
 import type { ByteRange } from '../schemas/lake/digest.ts';
 import { endPart } from '../schemas/lake/part.ts';
 import { identifyFileFrame, identifyLine, identifyName, identifyNamedFrame, stackPart } from '../schemas/lake/stack-id.ts';
 import { abortMarkerFrameType, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
 import type { FrameRow } from '../schemas/rows/builder.ts';
-import { type AttributeValue, readAnyValue } from './attribute-values.ts';
-import type { Mapping, MessageMappings } from './message-mappings.ts';
-import type { MessageTexts } from './message-texts.ts';
-import type { OtlpProfiles } from './otlp-tables.ts';
+import { fileAddress, type Mapping } from './message-mappings.ts';
+import type { PreparedMessage } from './prepared-message.ts';
 
 export interface Location {
-  /** Leaf first; empty for a cut marker. */
-  readonly frames: readonly FrameRow[];
+  /** Its place in the location table; with the reading of addresses it tells locations apart. */
+  readonly index: number;
   /** Why the stack ends here; null where the location is a frame. */
   readonly cut: string | null;
-  readonly isKernel: boolean;
-  /** Its part of the id, in `parts`. */
+  readonly type: string;
+  readonly mapping: Mapping;
+  /** In the file; halves. */
+  readonly addressLow: number;
+  readonly addressHigh: number;
+  readonly isFileOffset: boolean;
+  /** Its part of the id, in the sink of all parts. */
   readonly identity: ByteRange;
-  /** Index into a table of the message's distinct locations. */
-  readonly slot: number;
 }
 
 export interface Stack {
+  /** Leaf first, without the marker of a cut. */
   readonly locations: readonly Location[];
   readonly cut: string;
   /** 24 hex digits. */
@@ -32,28 +35,30 @@ export interface Stack {
   readonly isKernel: boolean;
 }
 
-/** Names for native frames that came without; asked once per location. */
+/** Names for native frames that came without. */
 export type NameOf = (mapping: Mapping, address: bigint, isFileOffset: boolean) => string | null;
 
-const noLocation = 0;
+/** What an attribute of a location says. */
+interface Meaning {
+  readonly type: string | null;
+  readonly cut: string | null;
+}
+
+const says = { nothing: { type: null, cut: null } } as const;
 
 export class MessageStacks {
-  readonly #message: OtlpProfiles;
-  readonly #texts: MessageTexts;
-  readonly #mappings: MessageMappings;
+  readonly #message: PreparedMessage;
   readonly #nameOf: NameOf;
   readonly #areElfAddresses: boolean;
   readonly #parts = new ByteSink(8192);
   readonly #sink = new ByteSink();
   readonly #locations: (Location | undefined)[] = [];
   readonly #stacks: (Stack | undefined)[] = [];
-  #slots = 0;
+  readonly #meanings: (Meaning | undefined)[] = [];
 
   /** `areElfAddresses`: the sender's addresses are those of the file (message-mappings.ts). */
-  constructor(message: OtlpProfiles, texts: MessageTexts, mappings: MessageMappings, areElfAddresses: boolean, nameOf: NameOf) {
+  constructor(message: PreparedMessage, areElfAddresses: boolean, nameOf: NameOf) {
     this.#message = message;
-    this.#texts = texts;
-    this.#mappings = mappings;
     this.#areElfAddresses = areElfAddresses;
     this.#nameOf = nameOf;
   }
@@ -61,12 +66,13 @@ export class MessageStacks {
   stack(index: number): Stack {
     const known = this.#stacks[index];
     if (known) return known;
-    const { length, start, locations } = this.#message.dictionary.stacks;
+    const { length, start, locations } = this.#message.otlp.dictionary.stacks;
     const [first, last] = index < length ? [start[index]!, start[index + 1]!] : [0, 0];
     const sink = this.#sink;
     sink.clear();
     const kept: Location[] = [];
     let cut = '';
+    let isKernel = true;
     for (let at = first; at < last; at++) {
       const location = this.#location(locations[at]!);
       if (location.cut !== null) {
@@ -74,102 +80,117 @@ export class MessageStacks {
         continue;
       }
       kept.push(location);
+      if (location.type !== frameTypes.kernel) isKernel = false;
       sink.raw(this.#parts.bytes, location.identity.start, location.identity.end);
     }
-    const stack = { locations: kept, cut, part: stackPart(sink, cut), isKernel: kept.length > 0 && kept.every((location) => location.isKernel) };
+    const stack = { locations: kept, cut, part: stackPart(sink, cut), isKernel: isKernel && kept.length > 0 };
     this.#stacks[index] = stack;
     return stack;
+  }
+
+  /** Leaf first: a location with inlined calls is several frames. */
+  frames(location: Location): FrameRow[] {
+    const { mapping, type, index } = location;
+    const address = (BigInt(location.addressHigh) << 32n) | BigInt(location.addressLow);
+    // What the id does not cover must not stand in the stack, which is stored once for all that have the id.
+    const shared = { type, mapping: mapping.name, buildId: mapping.buildId, ...(mapping.buildId === '' ? {} : { address }) };
+    const [first, last] = this.#lines(index);
+    const frames: FrameRow[] = [];
+    for (let line = first; line < last; line++) frames.push({ ...this.#line(line), ...shared, inlined: line < last - 1 });
+    if (frames.length === 0) frames.push(shared);
+    const isNameless = frames.length === 1 && !frames[0]!.function && (type === '' || type === frameTypes.native);
+    const name = isNameless && mapping.buildId !== '' ? this.#nameOf(mapping, address, location.isFileOffset) : null;
+    if (name !== null) frames[0] = { ...frames[0], function: name, systemName: name };
+    return frames;
   }
 
   #location(index: number): Location {
     const known = this.#locations[index];
     if (known) return known;
-    const { locations } = this.#message.dictionary;
+    const { locations } = this.#message.otlp.dictionary;
     const isThere = index < locations.length;
-    const type = isThere ? textValue(this.#attribute(index, 'profile.frame.type')) : '';
-    const marker = isThere ? textValue(this.#attribute(index, stackCutAttribute)) : '';
-    const cut = marker || (type === abortMarkerFrameType ? abortMarkerFrameType : null);
-    const location: Location = cut !== null ? this.#cutMarker(cut) : this.#frames(isThere ? index : noLocation, isThere, type);
+    const { type, cut } = isThere ? this.#attributes(index) : says.nothing;
+    const mapping = this.#message.mappings.mapping(isThere ? locations.mapping[index]! : 0);
+    const [sentLow, sentHigh] = isThere ? [locations.address[2 * index]!, locations.address[2 * index + 1]!] : [0, 0];
+    const { low, high, isFileOffset } = fileAddress(mapping, sentLow, sentHigh, this.#areElfAddresses);
+    const start = this.#parts.length;
+    if (cut === null) this.#identify(index, mapping, low, high, type ?? '');
+    const identity = { start, end: this.#parts.length };
+    const location = { index, cut, type: type ?? '', mapping, addressLow: low, addressHigh: high, isFileOffset, identity };
     this.#locations[index] = location;
     return location;
   }
 
-  #cutMarker(cut: string): Location {
-    return { frames: [], cut, isKernel: false, identity: { start: 0, end: 0 }, slot: this.#slots++ };
+  #attributes(location: number): Meaning {
+    const { attributeStart, attributes } = this.#message.otlp.dictionary.locations;
+    let { type, cut }: Meaning = says.nothing;
+    for (let at = attributeStart[location]!; at < attributeStart[location + 1]!; at++) {
+      const meaning = this.#meaning(attributes[at]!);
+      type = meaning.type ?? type;
+      cut = meaning.cut ?? cut;
+    }
+    return { type, cut };
   }
 
-  #frames(index: number, isThere: boolean, type: string): Location {
-    const { locations } = this.#message.dictionary;
-    const mapping = this.#mappings.mapping(isThere ? locations.mapping[index]! : 0);
-    const { address, isFileOffset } = this.#mappings.fileAddress(mapping, isThere ? locations.address : noAddress, isThere ? index : 0, this.#areElfAddresses);
-    const [first, last] = isThere ? [locations.lineStart[index]!, locations.lineStart[index + 1]!] : [0, 0];
-    const identity = this.#identify(mapping, address, type, first, last);
-    // What the id does not cover must not stand in the stack, which is stored once for all that have the id.
-    const shared = { type, mapping: mapping.name, buildId: mapping.buildId, ...(mapping.buildId === '' ? {} : { address }) };
-    const frames: FrameRow[] = [];
-    for (let line = first; line < last; line++) frames.push({ ...this.#line(line), ...shared, inlined: line < last - 1 });
-    if (frames.length === 0) frames.push(shared);
-    const named = frames.length === 1 && !frames[0]!.function && (type === '' || type === frameTypes.native);
-    const name = named && mapping.buildId !== '' ? this.#nameOf(mapping, address, isFileOffset) : null;
-    if (name !== null) frames[0] = { ...frames[0], function: name, systemName: name };
-    return { frames, cut: null, isKernel: type === frameTypes.kernel, identity, slot: this.#slots++ };
+  #meaning(attribute: number): Meaning {
+    const known = this.#meanings[attribute];
+    if (known) return known;
+    const { table } = this.#message;
+    const value = attribute === 0 ? null : table.value(attribute);
+    let meaning: Meaning = says.nothing;
+    if (typeof value === 'string' && value !== '') {
+      const key = table.key(attribute);
+      if (key === 'profile.frame.type') meaning = value === abortMarkerFrameType ? { type: value, cut: value } : { type: value, cut: null };
+      else if (key === stackCutAttribute) meaning = { type: null, cut: value };
+    }
+    this.#meanings[attribute] = meaning;
+    return meaning;
+  }
+
+  #lines(location: number): [number, number] {
+    const { length, lineStart } = this.#message.otlp.dictionary.locations;
+    return location < length ? [lineStart[location]!, lineStart[location + 1]!] : [0, 0];
   }
 
   #line(line: number): FrameRow {
-    const { lines, functions } = this.#message.dictionary;
+    const { lines, functions } = this.#message.otlp.dictionary;
+    const { texts } = this.#message;
     const index = lines.function[line]!;
-    const systemName = index === 0 ? '' : this.#texts.text(functions.systemName[index]!);
     return {
       function: this.#functionName(index),
-      systemName,
-      file: index === 0 ? '' : this.#texts.text(functions.filename[index]!),
+      systemName: index === 0 ? '' : texts.text(functions.systemName[index]!),
+      file: index === 0 ? '' : texts.text(functions.filename[index]!),
       line: signed(lines.line, line),
       column: signed(lines.column, line),
     };
   }
 
-  /** A function that only its linker's name is known of is shown by it. */
+  /** A function of which only the linker's name is known is shown by it. */
   #functionName(index: number): string {
-    const { functions } = this.#message.dictionary;
+    const { functions } = this.#message.otlp.dictionary;
+    const { texts } = this.#message;
     if (index === 0) return '';
-    return this.#texts.text(functions.name[index]!) || this.#texts.text(functions.systemName[index]!);
+    return texts.text(functions.name[index]!) || texts.text(functions.systemName[index]!);
   }
 
-  #identify(mapping: Mapping, address: bigint, type: string, first: number, last: number): ByteRange {
-    const { lines, functions } = this.#message.dictionary;
+  #identify(index: number, mapping: Mapping, addressLow: number, addressHigh: number, type: string): void {
+    const { lines, functions } = this.#message.otlp.dictionary;
     const sink = this.#parts;
-    const start = sink.length;
+    const [first, last] = this.#lines(index);
     if (mapping.buildId !== '') {
-      const begin = identifyFileFrame(sink, mapping.buildId, Number(address & 0xffffffffn), Number(address >> 32n), last - first);
+      const begin = identifyFileFrame(sink, mapping.buildId, addressLow, addressHigh, last - first);
       for (let line = first; line < last; line++) identifyName(sink, this.#functionName(lines.function[line]!));
       endPart(sink, begin);
-    } else {
-      const begin = identifyNamedFrame(sink, type, mapping.name, last - first);
-      for (let line = first; line < last; line++) {
-        const index = lines.function[line]!;
-        identifyLine(sink, this.#functionName(index), index === 0 ? '' : this.#texts.text(functions.filename[index]!), signed(lines.line, line));
-      }
-      endPart(sink, begin);
+      return;
     }
-    return { start, end: sink.length };
-  }
-
-  #attribute(location: number, key: string): AttributeValue {
-    const { locations, attributes } = this.#message.dictionary;
-    for (let at = locations.attributeStart[location]!; at < locations.attributeStart[location + 1]!; at++) {
-      const index = locations.attributes[at]!;
-      if (index !== 0 && this.#texts.text(attributes.key[index]!) === key) {
-        return readAnyValue(this.#texts, { start: attributes.valueStart[index]!, end: attributes.valueEnd[index]! });
-      }
+    const begin = identifyNamedFrame(sink, type, mapping.name, last - first);
+    for (let line = first; line < last; line++) {
+      const called = lines.function[line]!;
+      const file = called === 0 ? '' : this.#message.texts.text(functions.filename[called]!);
+      identifyLine(sink, this.#functionName(called), file, signed(lines.line, line));
     }
-    return null;
+    endPart(sink, begin);
   }
-}
-
-const noAddress = new Uint32Array(2);
-
-export function textValue(value: AttributeValue): string {
-  return typeof value === 'string' ? value : '';
 }
 
 function signed(halves: Uint32Array, index: number): bigint {

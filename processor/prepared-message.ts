@@ -2,6 +2,7 @@
 // and has thrown by now, so that a builder is never left with half of it.
 import { closeWire } from '../lib/wire.ts';
 import { type Attribute, readKeyValue } from './attribute-values.ts';
+import { MessageAttributes } from './message-attributes.ts';
 import { MessageDigests } from './message-digests.ts';
 import { MessageMappings } from './message-mappings.ts';
 import { MessageTexts } from './message-texts.ts';
@@ -20,6 +21,7 @@ export interface PreparedProfile {
 export interface PreparedMessage {
   readonly otlp: OtlpProfiles;
   readonly texts: MessageTexts;
+  readonly table: MessageAttributes;
   readonly mappings: MessageMappings;
   readonly attributes: SampleAttributes;
   readonly profiles: readonly PreparedProfile[];
@@ -29,7 +31,8 @@ export interface PreparedMessage {
 export function prepareMessage(bytes: Uint8Array): PreparedMessage {
   const otlp = readProfiles(bytes);
   const texts = new MessageTexts(otlp);
-  const digests = new MessageDigests(otlp, texts);
+  const table = new MessageAttributes(otlp, texts);
+  const digests = new MessageDigests(otlp, texts, table);
   const attributesOf = memo((spans: readonly Span[]) => spans.map((span) => readKeyValue(texts, span)));
   const resourceFor = memo((spans: readonly Span[]) => resourceOf(attributesOf(spans)));
   const profiles = otlp.profiles.map((record): PreparedProfile => {
@@ -37,10 +40,10 @@ export function prepareMessage(bytes: Uint8Array): PreparedMessage {
     const digest = digests.digest(record, attributesOf(record.resource), scopeAttributes);
     return { record, digest, resource: resourceFor(record.resource), scopeAttributes };
   });
-  const mappings = new MessageMappings(otlp, texts);
+  const mappings = new MessageMappings(otlp, texts, table);
   for (let index = 1; index < mappings.length; index++) mappings.mapping(index);
   closeWire();
-  return { otlp, texts, mappings, attributes: new SampleAttributes(otlp, texts), profiles };
+  return { otlp, texts, table, mappings, attributes: new SampleAttributes(table), profiles };
 }
 
 /** Profiles of one resource or scope share the list of its attributes: it is read once. */

@@ -91,8 +91,8 @@ interface CurrentProfile extends PreparedProfile {
 /** This message's part of an output. */
 interface ShardRows {
   readonly output: ShardOutput;
-  /** First frame row of a location, by its slot and kind. */
-  readonly frames: Map<number, number>;
+  /** Frame rows of a location, by its index and kind. */
+  readonly frames: Map<number, { readonly first: number; readonly end: number }>;
   readonly resources: Map<ServiceResource, number>;
   readonly links: number[];
   profile: number;
@@ -220,7 +220,7 @@ class MessageRows {
 
   #stackUse(index: number, facts: SampleFacts): StackUse {
     const { kind } = this.#profile;
-    this.#stacks[kind] ??= new MessageStacks(this.#message.otlp, this.#message.texts, this.#message.mappings, kind === 1, this.#target.nameOf);
+    this.#stacks[kind] ??= new MessageStacks(this.#message, kind === 1, this.#target.nameOf);
     const stack = this.#stacks[kind].stack(index);
     const { service } = this.#serviceResource(facts, stack.isKernel);
     const key = service.slot * 2 ** 33 + 2 * index + kind;
@@ -348,14 +348,15 @@ class MessageRows {
     output.added.add(key);
     output.sent.push({ words: use.words, date });
     output.builder.beginStack({ id: use.id, date, serviceName: use.serviceName, cut: use.stack.cut });
+    const reader = this.#stacks[use.kind]!;
     for (const location of use.stack.locations) {
-      const first = frames.get(2 * location.slot + use.kind);
-      if (first === undefined) {
-        for (const [index, frame] of location.frames.entries()) {
-          const row = output.builder.addFrame(frame);
-          if (index === 0) frames.set(2 * location.slot + use.kind, row);
-        }
-      } else for (let index = 0; index < location.frames.length; index++) output.builder.repeatFrame(first + index);
+      const key = 2 * location.index + use.kind;
+      const known = frames.get(key);
+      if (known) for (let row = known.first; row < known.end; row++) output.builder.repeatFrame(row);
+      else {
+        const rows = reader.frames(location).map((frame) => output.builder.addFrame(frame));
+        frames.set(key, { first: rows[0]!, end: rows.at(-1)! + 1 });
+      }
     }
     this.#counts.stacks++;
   }

@@ -2,9 +2,8 @@
 // entry of the MAP. Each entry of the attribute table is looked at once.
 import { linkSourceAttribute } from '../schemas/otlp/attributes.ts';
 import { nullInt32, nullInt64 } from '../schemas/rows/message.ts';
-import { type AttributeValue, readAnyValue, valueText } from './attribute-values.ts';
-import type { MessageTexts } from './message-texts.ts';
-import type { OtlpProfiles } from './otlp-tables.ts';
+import { type AttributeValue, valueText } from './attribute-values.ts';
+import type { MessageAttributes } from './message-attributes.ts';
 import { integerOf, isSubstitute, type Overrides, pidAttribute, resourceColumnOf } from './resources.ts';
 
 /** Filled for one sample after the other. */
@@ -30,13 +29,11 @@ type Meaning =
 const nothing: Meaning = { column: 'none' };
 
 export class SampleAttributes {
-  readonly #message: OtlpProfiles;
-  readonly #texts: MessageTexts;
+  readonly #table: MessageAttributes;
   readonly #meanings: (Meaning | undefined)[] = [];
 
-  constructor(message: OtlpProfiles, texts: MessageTexts) {
-    this.#message = message;
-    this.#texts = texts;
+  constructor(table: MessageAttributes) {
+    this.#table = table;
   }
 
   /** Adds what the listed attributes say to the facts; later ones win. */
@@ -81,16 +78,9 @@ export class SampleAttributes {
   meaning(index: number): Meaning {
     const known = this.#meanings[index];
     if (known) return known;
-    const meaning = index === 0 ? nothing : this.#read(index);
+    const meaning = index === 0 ? nothing : meaningOf(this.#table.key(index), this.#table.value(index));
     this.#meanings[index] = meaning;
     return meaning;
-  }
-
-  #read(index: number): Meaning {
-    const { key, valueStart, valueEnd } = this.#message.dictionary.attributes;
-    const name = this.#texts.text(key[index]!);
-    const value = readAnyValue(this.#texts, { start: valueStart[index]!, end: valueEnd[index]! });
-    return meaningOf(name, value);
   }
 }
 
