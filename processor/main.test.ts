@@ -334,7 +334,7 @@ describe('one partition', () => {
 /** A native frame without a name, under a mapping of that name. */
 function messageOfFile(path: string): Uint8Array {
   return message10({
-    strings: ['', 'samples', 'count', path, 'process.executable.build_id.gnu', 'abcd'],
+    strings: ['', 'samples', 'count', path, 'process.executable.build_id.gnu', Buffer.from(path).toString('hex')],
     attributes: [{ keyStrindex: 4, value: { value: { case: 'stringValueStrindex', value: 5 } } }],
     mappings: [{ filenameStrindex: 3, attributeIndices: [1] }],
     locations: [{ mappingIndex: 1, address: 0x1234n }],

@@ -92,7 +92,8 @@ export class MessageStacks {
   frames(location: Location): FrameRow[] {
     const { mapping, type, index } = location;
     const address = (BigInt(location.addressHigh) << 32n) | BigInt(location.addressLow);
-    // What the id does not cover must not stand in the stack, which is stored once for all that have the id.
+    // The stack is stored once for all that have its id: an address that the id does not cover would be the
+    // first sender's alone. (So is the path of a file with a build id, but that is one of its names.)
     const shared = { type, mapping: mapping.name, buildId: mapping.buildId, ...(mapping.buildId === '' ? {} : { address }) };
     const [first, last] = this.#lines(index);
     const frames: FrameRow[] = [];
