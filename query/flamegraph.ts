@@ -210,7 +210,7 @@ interface Placed {
 function inPreorder(tree: NodeColumns, frames: FrameColumns, nodesMax: number): { nodes: NodeColumns; folded: number } {
   const children = childLists(tree, frames);
   const subtree = subtreeSizes(tree);
-  const lightest = lightestShown(tree, nodesMax);
+  const shows = shownNodes(tree, nodesMax);
   const nodes = emptyNodes();
   let folded = 0;
   const at = (node: number, parent: number): Placed => ({
@@ -225,7 +225,7 @@ function inPreorder(tree: NodeColumns, frames: FrameColumns, nodesMax: number): 
   while (pending.length > 0) {
     const next = pending.pop()!;
     const placed = put(nodes, next);
-    const [shown, hidden] = split(children[next.node] ?? [], (index) => tree.value[index]! > lightest);
+    const [shown, hidden] = split(children[next.node] ?? [], shows);
     if (hidden.length > 0) {
       const count = sum(hidden, (index) => subtree[index]!);
       const value = sum(hidden, (index) => tree.value[index]!);
@@ -268,10 +268,14 @@ function subtreeSizes(tree: NodeColumns): Int32Array {
   return sizes;
 }
 
-/** Nodes must be heavier than this to be shown; a parent is never lighter than its child. */
-function lightestShown(tree: NodeColumns, nodesMax: number): number {
-  if (tree.value.length <= nodesMax) return -Infinity;
-  return Float64Array.from(tree.value).sort()[tree.value.length - nodesMax - 1]!;
+/** Which nodes are shown: the heaviest; of those as heavy as the lightest that has room, the first that are asked for. */
+function shownNodes(tree: NodeColumns, nodesMax: number): (node: number) => boolean {
+  if (tree.value.length <= nodesMax) return () => true;
+  // A parent is never lighter than its child, so whatever is heavier than `lightest` has its parents shown.
+  const sorted = Float64Array.from(tree.value).sort();
+  const lightest = sorted[tree.value.length - nodesMax]!;
+  let room = nodesMax - sum(tree.value, (value) => (value > lightest ? 1 : 0));
+  return (node) => tree.value[node]! > lightest || (tree.value[node] === lightest && room-- > 0);
 }
 
 function split(items: readonly number[], test: (item: number) => boolean): [number[], number[]] {

@@ -7,6 +7,7 @@ import { type Reading, samplesQuery } from './views.ts';
 export type SampleSource = string;
 
 const keys = [
+  '"date"',
   'stack_id',
   'sample_type',
   'sample_unit',

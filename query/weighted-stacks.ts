@@ -67,13 +67,12 @@ export async function loadWeightedStacks(session: Session, question: StacksQuest
   const typed = { ...question.filter, type: question.filter.type ?? defaultType };
   const { where, values } = filterWhere(typed);
   await session.run(
-    `CREATE OR REPLACE TEMP TABLE weighed AS SELECT stack_id, ${groupColumns[question.grouping]} AS grp, any_value(sample_unit) AS unit,
+    `CREATE OR REPLACE TEMP TABLE weighed AS SELECT min("date") AS "date", stack_id, ${groupColumns[question.grouping]} AS grp, any_value(sample_unit) AS unit,
       sum(weighted) AS value, sum(events) AS samples FROM ${question.samples} ${where} GROUP BY stack_id, grp, sample_unit`,
     values,
   );
   const unit = await unitOf(session, typed.type);
   const omitted = await pickStacks(session, question.stacks);
-  await session.run('CREATE OR REPLACE TEMP TABLE flat AS SELECT id, generate_subscripts(frames, 1) AS position, unnest(frames) AS frame FROM picked');
   const [[frameCount] = [0]] = await session.rows('SELECT count(*)::DOUBLE FROM flat');
   if (Number(frameCount) > limits.framesMax) {
     throw new PipelineError(
@@ -97,26 +96,34 @@ async function unitOf(session: Session, type: string): Promise<string> {
   return units[0] ?? (type === defaultType ? 'nanoseconds' : 'count');
 }
 
-/** Makes `picked` (id, stack_id, frames, cut), the heaviest stacks first, and says what was left out. */
+/** Makes `picked` (id, stack_id, cut) and `flat` (their frames), the heaviest stacks first, and says what was left out. */
 async function pickStacks(session: Session, stacksQuery: string): Promise<WeightedStacks['omitted']> {
   await session.run(`CREATE OR REPLACE TEMP TABLE ranked AS SELECT stack_id, sum(value) AS value, sum(samples) AS samples FROM weighed GROUP BY stack_id
     ORDER BY value DESC, stack_id OFFSET ${limits.stacksMax}`);
   const [left] = await session.rows('SELECT count(*)::DOUBLE, coalesce(sum(value), 0), coalesce(sum(samples), 0) FROM ranked');
   const [stacks, value, samples] = left!.map(Number) as [number, number, number];
   if (stacks > 0) await session.run('DELETE FROM weighed WHERE stack_id IN (SELECT stack_id FROM ranked)');
-  await session.run(`CREATE OR REPLACE TEMP TABLE picked AS SELECT CAST(row_number() OVER (ORDER BY stack_id) - 1 AS INTEGER) AS id, stack_id, frames, cut FROM
-    (SELECT DISTINCT ON (stack_id) stack_id, frames, cut FROM (${stacksQuery}) WHERE stack_id IN (SELECT stack_id FROM weighed))`);
+  // A stack is stored once a date: one of its dates is enough.
+  const wanted = `FROM (${stacksQuery}) WHERE ("date", stack_id) IN (SELECT min("date"), stack_id FROM weighed GROUP BY stack_id)`;
+  await session.run(`CREATE OR REPLACE TEMP TABLE picked AS SELECT CAST(row_number() OVER (ORDER BY stack_id) - 1 AS INTEGER) AS id, stack_id, cut FROM
+    (SELECT stack_id, max(nullif(cut, '')) AS cut ${wanted} GROUP BY stack_id)`);
+  // The lists of frames are taken apart while they are read: to sort or compare them whole costs three times as much.
+  await session.run(`CREATE OR REPLACE TEMP TABLE flat AS SELECT occurrence, stack_id, position, ${frameKey} FROM
+    (SELECT row_number() OVER () AS occurrence, stack_id, generate_subscripts(frames, 1) AS position, unnest(frames) AS frame ${wanted})`);
   return { stacks, value, samples };
 }
 
+/** Frames without a name are told apart by address, the others not. */
 const frameKey = `nullif(frame."function", '') AS fn, nullif(frame.file, '') AS file, nullif(frame.mapping, '') AS mapping, nullif(frame.type, '') AS type,
   coalesce(frame.inlined, false) AS inlined, CASE WHEN nullif(frame."function", '') IS NULL THEN nullif(frame.address, '') END AS address`;
+const frameFields = ['fn', 'file', 'mapping', 'type', 'inlined', 'address'] as const;
 
 async function readFrames(session: Session): Promise<FrameTable> {
+  const fields = frameFields.join(', ');
   await session.run(
-    `CREATE OR REPLACE TEMP TABLE numbered AS SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS frame_id, * FROM (SELECT DISTINCT ${frameKey} FROM flat)`,
+    `CREATE OR REPLACE TEMP TABLE numbered AS SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS frame_id, * FROM (SELECT DISTINCT ${fields} FROM flat)`,
   );
-  const rows = await session.rows('SELECT fn, file, mapping, type, inlined, address FROM numbered ORDER BY frame_id');
+  const rows = await session.rows(`SELECT ${fields} FROM numbered ORDER BY frame_id`);
   const text = (column: number) => rows.map((row) => (row[column] === null ? null : String(row[column])));
   return {
     length: rows.length,
@@ -131,16 +138,18 @@ async function readFrames(session: Session): Promise<FrameTable> {
 
 async function readStacks(session: Session): Promise<WeightedStacks['stacks']> {
   const cuts = await session.rows('SELECT cut FROM picked ORDER BY id');
-  const same = ['fn', 'file', 'mapping', 'type', 'inlined', 'address'].map((name) => `n.${name} IS NOT DISTINCT FROM k.${name}`).join(' AND ');
+  const same = frameFields.map((name) => `n.${name} IS NOT DISTINCT FROM f.${name}`).join(' AND ');
+  // A stack may be there twice (in hot and in the lake): the first occurrence of each is taken.
   const [ids, frame] = await readIntegers(
     session,
-    `SELECT k.id, n.frame_id FROM (SELECT id, position, ${frameKey} FROM flat) k JOIN numbered n ON ${same} ORDER BY k.id, k.position`,
+    `SELECT p.id, n.frame_id FROM flat f SEMI JOIN (SELECT min(occurrence) AS occurrence FROM flat GROUP BY stack_id) USING (occurrence)
+      JOIN picked p USING (stack_id) JOIN numbered n ON ${same} ORDER BY p.id, f.position`,
     2,
   );
   const start = new Int32Array(cuts.length + 1);
   for (const id of ids!) start[id + 1]!++;
   for (let stack = 0; stack < cuts.length; stack++) start[stack + 1]! += start[stack]!;
-  return { length: cuts.length, start, frame: frame!, cut: cuts.map(([cut]) => (cut === null || cut === '' ? null : String(cut))) };
+  return { length: cuts.length, start, frame: frame!, cut: cuts.map(([cut]) => (cut === null ? null : String(cut))) };
 }
 
 async function readRows(session: Session): Promise<WeightedStacks['rows']> {

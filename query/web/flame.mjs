@@ -37,6 +37,8 @@ export class FlameView {
   #drawAsked = false;
   /** How far the view is from the bottom; a flame keeps it when its panel changes its height. */
   #bottom = 0;
+  /** Height of the view when it was laid out last. */
+  #view = 0;
   #scroller;
   #space;
   #canvas;
@@ -82,7 +84,8 @@ export class FlameView {
     canvas.addEventListener('keydown', (event) => this.#onKey(event));
     canvas.addEventListener('blur', () => this.#hover(-1));
     this.#scroller.addEventListener('scroll', () => {
-      this.#bottom = this.#scroller.scrollHeight - this.#scroller.scrollTop - this.#scroller.clientHeight;
+      // A panel that has just changed its height is about to be laid out anew, from where it was.
+      if (this.#scroller.clientHeight === this.#view) this.#bottom = this.#scroller.scrollHeight - this.#scroller.scrollTop - this.#scroller.clientHeight;
       this.#ask();
     });
     new ResizeObserver(() => this.#resize()).observe(this.#scroller);
@@ -210,6 +213,7 @@ export class FlameView {
     const ratio = devicePixelRatio || 1;
     const width = this.#scroller.clientWidth;
     const view = this.#scroller.clientHeight;
+    this.#view = view;
     this.#canvas.style.width = `${width}px`;
     this.#canvas.style.height = `${view}px`;
     this.#canvas.width = Math.max(1, Math.round(width * ratio));

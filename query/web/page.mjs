@@ -31,10 +31,15 @@ const choices = /** @type {const} */ (['type', 'host', 'service', 'process']);
 const refreshMillis = 10_000;
 /** A long range changes slowly and costs more to read. */
 const slowRefreshMillis = 60_000;
+/** A page that is left open must not be what one sees in it: at most a twentieth of the time is work. */
+const restFactor = 20;
 const topRows = 200;
+/** What is lighter is far below a pixel until one zooms in deeply, and stands there as a note. */
+const nodesMax = 30_000;
 
 const state = { ...defaults, ...fromAddress() };
 let asked = 0;
+let answerMillis = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 /** @type {Top | null} */
@@ -88,7 +93,11 @@ async function load() {
   const turn = ++asked;
   document.body.setAttribute('aria-busy', 'true');
   try {
-    const now = await ask('overview', parameters({ group: state.group, limit: String(topRows), ...(state.by ? { by: 'process' } : {}) }));
+    const now = await ask(
+      'overview',
+      parameters({ group: state.group, nodes: String(nodesMax), limit: String(topRows), ...(state.by ? { by: 'process' } : {}) }),
+    );
+    answerMillis = performance.now() - started;
     if (turn !== asked) return;
     show(now.graph, now.top, now.labels, now);
     banner('');
@@ -103,7 +112,7 @@ function again() {
   clearTimeout(timer);
   if (state.live !== '1' || state.to !== 'now') return;
   const wait = /^-\d{1,2}m$/.test(state.from) ? refreshMillis : slowRefreshMillis;
-  timer = setTimeout(() => (document.hidden ? again() : load()), wait);
+  timer = setTimeout(() => (document.hidden ? again() : load()), Math.max(wait, restFactor * answerMillis));
 }
 
 /** @param {Graph} graph @param {Top} list @param {Labels} labels @param {Status} now */
