@@ -93,6 +93,7 @@ async function load() {
   const turn = ++asked;
   document.body.setAttribute('aria-busy', 'true');
   try {
+    const started = performance.now();
     const now = await ask(
       'overview',
       parameters({ group: state.group, nodes: String(nodesMax), limit: String(topRows), ...(state.by ? { by: 'process' } : {}) }),
