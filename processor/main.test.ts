@@ -8,6 +8,7 @@ import { openStore } from '../lib/store/open.ts';
 import { ensureLakeSettings } from '../schemas/lake/settings.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
 import { deadLetterHeaders, deadLetterTopic, processorGroup, profilesTopic, rowsTopic, versionHeader } from '../schemas/topics.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { KnownStacks } from './known-stacks.ts';
 import { startProcessor } from './main.ts';
 import { createProcessorMetrics } from './metrics.ts';
@@ -128,6 +129,23 @@ describe('what cannot be decoded', () => {
     expect(metricSum(await host.collect(), 'dead_letters', { reason: 'message_malformed' })).toBe(1);
   });
 
+  test('makes room for what comes later, so that it never fills the log', async () => {
+    await log.ensureTopic({ name: deadLetterTopic, partitions: 1 });
+    const removed: number[] = [];
+    const source = { logId: 'l', topic: profilesTopic, partition: 0 };
+    const letters = new DeadLetters(log, (count) => removed.push(count));
+    const value = new Uint8Array(40 << 20);
+    const error = new PipelineError('message_malformed', 'found this, expected that');
+    for (let offset = 0; offset < 9; offset++) await letters.add(source, { offset, appendTimeMillis: 0, key: null, value, headers: {} }, error);
+    const { start, end } = await log.range(deadLetterTopic, 0);
+    // Six of 40 MiB fit 256 MiB; measured at every second one.
+    expect(end - start).toBeLessThanOrEqual(8);
+    expect(end - start).toBeGreaterThanOrEqual(6);
+    expect(removed.reduce((sum, count) => sum + count, 0)).toBe(9 - (end - start));
+    const newest = await log.read(deadLetterTopic, 0, end - 1, { bytesMax: 1, waitMillis: 0 });
+    expect(newest.records[0]!.headers[deadLetterHeaders.offset]).toBe('8');
+  });
+
   test('alone still moves the position', async () => {
     await send(Uint8Array.of(255));
     await drain();
@@ -165,7 +183,7 @@ describe('after an end that was not clean', () => {
   test('each announcement is durable before the message is decoded: three kills at that point, then it is dead', async () => {
     for (let pid = 0; pid < 2; pid++) await send(smallMessage({ pid }));
     await remember(0, null);
-    for (let kill = 0; kill < 3; kill++) await runUntilKilled('decode');
+    for (const point of ['decode', 'build', 'decode']) await runUntilKilled(point);
     await drain();
     expect((await readAll(log, deadLetterTopic)).map(({ headers }) => headers[deadLetterHeaders.offset])).toEqual(['0']);
     expect(keptSegments(await readRowMessages(log)).map(({ segment }) => segment.offset)).toEqual([1]);
@@ -259,7 +277,8 @@ describe('one partition', () => {
     await log.ensureTopic({ name: deadLetterTopic, partitions: 1 });
     const source = { logId: topic.logId, topic: topic.name, partition: 0 };
     const metrics = createProcessorMetrics(host.meter);
-    return new Partition({ log: faulty, source, shards: 1, known: new KnownStacks(1000), symbols, metrics, logger: host.logger });
+    const deadLetters = new DeadLetters(faulty, metrics.deadRemoved);
+    return new Partition({ log: faulty, source, shards: 1, deadLetters, known: new KnownStacks(1000), symbols, metrics, logger: host.logger });
   };
   /** The real log but for its append. */
   const withAppend = (append: Log['append']): Log =>

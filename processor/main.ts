@@ -8,6 +8,7 @@ import type { StageHost, StageStatus, StartStage } from '../lib/stage.ts';
 import { openStore } from '../lib/store/open.ts';
 import { ensureLakeSettings } from '../schemas/lake/settings.ts';
 import { deadLetterTopic, processorGroup, profilesTopic, rowsTopic } from '../schemas/topics.ts';
+import { DeadLetters } from './dead-letters.ts';
 import { KnownStacks } from './known-stacks.ts';
 import { assignmentMillis, defaultShards, drainMillisMax, knownStacksMax } from './limits.ts';
 import { createProcessorMetrics } from './metrics.ts';
@@ -69,7 +70,8 @@ class Partitions {
     metrics.observeLag(() => this.#all().map(({ partition, behind }) => ({ partition, messages: behind })));
     const symbols = useSymbols ? new LocalSymbols(logger) : noSymbols;
     this.#closeSymbols = () => symbols.close();
-    const shared = { log, shards, known: new KnownStacks(knownStacksMax), symbols, metrics, logger };
+    const deadLetters = new DeadLetters(log, metrics.deadRemoved);
+    const shared = { log, shards, deadLetters, known: new KnownStacks(knownStacksMax), symbols, metrics, logger };
     this.#make = (partition) => new Partition({ ...shared, source: { logId: topic.logId, topic: topic.name, partition } });
   }
 

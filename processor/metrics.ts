@@ -14,6 +14,8 @@ export interface ProcessorMetrics {
   rows(counts: Readonly<RowCounts>): void;
   sent(messages: number, bytes: number): void;
   dead(reason: string): void;
+  /** Letters that had to make room for newer ones. */
+  readonly deadRemoved: (letters: number) => void;
   /** Messages that retention took before they were read. */
   overtaken(messages: number): void;
   cpu(micros: number): void;
@@ -31,6 +33,7 @@ export function createProcessorMetrics(meter: Meter): ProcessorMetrics {
   const rowMessages = counter('row_messages', '{message}', 'Messages sent to flamelake.rows');
   const rowBytes = counter('row_bytes', 'By', 'Bytes of the messages sent to flamelake.rows');
   const dead = counter('dead_letters', '{message}', 'Messages that could not be taken, kept in flamelake.dead, by reason');
+  const deadRemoved = counter('dead_letters_removed', '{message}', 'Dead letters removed for newer ones, by reason');
   const dropped = counter('dropped', '{sample}', 'Samples that could not become rows, by reason');
   const lost = counter('lost', '{message}', 'Messages of otlp_profiles that were gone before they were read, by reason');
   const replaced = counter('times_replaced', '{row}', 'Rows whose time was too far off and became the log append time');
@@ -58,6 +61,7 @@ export function createProcessorMetrics(meter: Meter): ProcessorMetrics {
       rowBytes.add(bytes);
     },
     dead: (reason) => dead.add(1, { reason }),
+    deadRemoved: (letters) => deadRemoved.add(letters, { reason: 'space' }),
     overtaken: (count) => lost.add(count, { reason: 'retention' }),
     cpu: (micros) => cpu.add(micros),
     symbols: (counts) => {

@@ -4,15 +4,16 @@
 //
 // A message that kills the process would do so at each start. After an end that was not clean, the
 // messages of one read are therefore taken one by one, each announced durably before it is decoded and
-// called off before it is sent: so only an end while decoding counts, and one from outside hardly ever.
+// called off before it is sent: so only an end while decoding or making rows counts, and one from outside hardly ever.
 // What was announced three times and never called off is a dead letter.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import { valueBytesMax } from '../lib/log/limits.ts';
-import type { Log, LogMessage, LogRecord } from '../lib/log/log.ts';
+import type { Log, LogRecord } from '../lib/log/log.ts';
 import type { Logger } from '../lib/logger.ts';
-import { deadLetterHeaders, deadLetterTopic, processorGroup, rowsTopic } from '../schemas/topics.ts';
+import { deadLetterTopic, processorGroup, rowsTopic } from '../schemas/topics.ts';
 import { type Batch, buildBatch, type Decoded, decode, emptyRowMessage, type RowMessage, type Source, wantedSymbols } from './batch.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { attemptsMax, readBytesMax, readRecordsMax, readWaitMillis, retryMillisMax, retryMillisMin, trimMillis } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
@@ -25,6 +26,7 @@ export interface PartitionOptions {
   readonly shards: number;
   readonly known: KnownStacks;
   readonly symbols: Symbols;
+  readonly deadLetters: DeadLetters;
   readonly metrics: ProcessorMetrics;
   readonly logger: Logger;
 }
@@ -191,7 +193,7 @@ export class Partition {
     let rest = this.#timed(() => records.map(decode));
     await this.#prepareSymbols(rest);
     while (rest.length > 0) {
-      const batch = this.#build(rest);
+      const batch = this.#timed(() => this.#build(rest));
       await this.#send(batch);
       rest = rest.slice(batch.taken.length);
     }
@@ -204,12 +206,20 @@ export class Partition {
       await this.#send({ to: record.offset, taken: [{ record, message: null, error }], messages: [], counts: null });
       return;
     }
-    await this.#insist(() => this.#remember(true, { offset: record.offset, count: count + 1 }));
-    const decoded = this.#timed(() => [decode(record)]);
-    const batch = this.#build(decoded);
-    // What is known by now is known again after the next kill: only the rest of the way is left.
-    await this.#insist(() => this.#remember(true, null));
+    const attempt = { offset: record.offset, count };
+    const decoded = await this.#announced(attempt, () => [decode(record)]);
+    // Waiting is no part of the attempt: an end from outside is likely here.
+    await this.#prepareSymbols(decoded);
+    const batch = await this.#announced(attempt, () => this.#build(decoded));
     await this.#send(batch);
+  }
+
+  /** Work that may end the process: counted as an attempt until it is called off. */
+  async #announced<T>({ offset, count }: NonNullable<Hints['attempt']>, work: () => T): Promise<T> {
+    await this.#insist(() => this.#remember(true, { offset, count: count + 1 }));
+    const result = this.#timed(work);
+    await this.#insist(() => this.#remember(true, { offset, count }));
+    return result;
   }
 
   /** Symbol tables that are read meanwhile are there for what comes later. */
@@ -223,12 +233,12 @@ export class Partition {
   #build(decoded: readonly Decoded[]): Batch {
     const { shards, source, known, symbols } = this.#options;
     const target = { shards, source, sent: this.#sent, known, nameOf: symbols.nameOf.bind(symbols) };
-    const batch = this.#timed(() => buildBatch(decoded, target));
+    const batch = buildBatch(decoded, target);
     const largest = Math.max(0, ...batch.messages.map(({ value }) => value.byteLength));
     if (largest <= valueBytesMax) return batch;
     if (batch.taken.length > 1) return this.#build(batch.taken.slice(0, batch.taken.length >>> 1));
     const error = new PipelineError('message_too_large', `rows of ${largest} bytes were made from it, the log takes ${valueBytesMax}; send it in parts`);
-    return this.#timed(() => buildBatch([{ ...batch.taken[0]!, message: null, error }], target));
+    return buildBatch([{ ...batch.taken[0]!, message: null, error }], target);
   }
 
   #timed<T>(work: () => T): T {
@@ -257,29 +267,17 @@ export class Partition {
   }
 
   async #sendRows({ shard, value, stacks }: RowMessage): Promise<void> {
-    const { known, metrics } = this.#options;
-    await this.#append(rowsTopic, shard, { value });
+    const { known, metrics, log } = this.#options;
+    await this.#insist(() => log.append(rowsTopic, shard, { value }));
     for (const { words, date } of stacks) known.add(words, date, shard);
     metrics.sent(1, value.byteLength);
   }
 
   async #bury(record: LogRecord, error: PipelineError): Promise<void> {
-    const { source, metrics, logger } = this.#options;
-    const headers = {
-      ...record.headers,
-      [deadLetterHeaders.reason]: error.code,
-      [deadLetterHeaders.message]: error.message.slice(0, reasonChars),
-      [deadLetterHeaders.logId]: source.logId,
-      [deadLetterHeaders.partition]: String(source.partition),
-      [deadLetterHeaders.offset]: String(record.offset),
-    };
-    await this.#append(deadLetterTopic, null, { value: record.value, key: record.key, headers });
+    const { source, metrics, logger, deadLetters } = this.#options;
+    await this.#insist(() => deadLetters.add(source, record, error));
     metrics.dead(error.code);
     logger.warn(`message ${record.offset} of ${source.topic}/${source.partition} goes to ${deadLetterTopic}: ${error.message.slice(0, reasonChars)}`);
-  }
-
-  #append(topic: string, partition: number | null, message: LogMessage): Promise<unknown> {
-    return this.#insist(() => this.#options.log.append(topic, partition, message));
   }
 
   async #remember(running: boolean, attempt: Hints['attempt']): Promise<void> {
