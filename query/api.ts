@@ -58,7 +58,7 @@ export function answerApi(context: ApiContext, request: ApiRequest): Promise<Ans
   const route = Object.hasOwn(routes, request.path) ? routes[request.path]! : undefined;
   if (!route)
     return Promise.resolve(
-      json(404, { error: `/api/v1/${request.path} is not there; ${apiPaths.map((name) => `/api/v1/${name}`).join(', ')} are`, code: 'usage' }),
+      json(404, { error: `/api/v1/${request.path.slice(0, 80)} is not there; ${apiPaths.map((name) => `/api/v1/${name}`).join(', ')} are`, code: 'usage' }),
     );
   if (!route.methods.includes(request.method)) {
     return Promise.resolve({
@@ -160,7 +160,7 @@ async function sql(context: ApiContext, request: ApiRequest): Promise<Answer> {
 /** The type is asked for so that a form of another site cannot send it without a preflight. */
 function bodyParameters({ contentType, body }: ApiRequest): URLSearchParams {
   if (!/^application\/json\s*(;|$)/i.test(contentType))
-    throw new PipelineError('usage', `content-type is ${JSON.stringify(contentType)}, expected application/json`);
+    throw new PipelineError('usage', `content-type is ${JSON.stringify(contentType.slice(0, 80))}, expected application/json`);
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -170,7 +170,8 @@ function bodyParameters({ contentType, body }: ApiRequest): URLSearchParams {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new PipelineError('usage', 'the body is not a JSON object; expected {"q": "SELECT …"}');
   const entries = Object.entries(value).map(([name, entry]): [string, string] => {
-    if (typeof entry !== 'string' && typeof entry !== 'number') throw new PipelineError('usage', `${JSON.stringify(name)} is neither text nor a number`);
+    if (typeof entry !== 'string' && typeof entry !== 'number')
+      throw new PipelineError('usage', `${JSON.stringify(name.slice(0, 80))} is neither text nor a number`);
     return [name, String(entry)];
   });
   return new URLSearchParams(entries);
