@@ -244,6 +244,8 @@ function readProfile(reading: Reading, resource: readonly Span[], scope: ScopeRe
       case 90:
         readIndices(tag, attributes);
         break;
+      case 66:
+        throw malformed('Profile.profile_id in field 8, where OTLP 1.8 had it', 'the fields of OTLP 1.9 or newer; update the sender');
       case 64:
       case 74:
       case 82:
