@@ -63,6 +63,7 @@ class Partitions {
   readonly #stopping = new AbortController();
   readonly #closeSymbols: () => Promise<void>;
   #following: Promise<void> = Promise.resolve();
+  #looked = false;
 
   constructor(log: Log, topic: TopicInfo, membership: Membership, shards: number, useSymbols: boolean, { meter, logger }: StageHost) {
     this.#membership = membership;
@@ -83,9 +84,11 @@ class Partitions {
     const partitions = this.#all();
     const trouble = partitions.find((partition) => partition.trouble !== null)?.trouble;
     if (trouble) return { ready: false, text: `waits for the log: ${trouble}` };
+    // A member without a share is a standby that takes over at once.
+    if (partitions.length === 0) return { ready: this.#looked && this.#membership.assigned().length === 0, text: `no partition of ${profilesTopic} assigned` };
     const behind = partitions.reduce((sum, partition) => sum + partition.behind, 0);
     const where = partitions.length === 1 ? profilesTopic : `${partitions.length} partitions of ${profilesTopic}`;
-    return { ready: partitions.length > 0 && partitions.every(({ isStarted }) => isStarted), text: `reads ${where}, ${behind} messages behind` };
+    return { ready: partitions.every(({ isStarted }) => isStarted), text: `reads ${where}, ${behind} messages behind` };
   }
 
   async stop(): Promise<void> {
@@ -105,6 +108,7 @@ class Partitions {
       const assigned = new Set(this.#membership.assigned());
       for (const partition of this.#held.keys()) if (!assigned.has(partition)) await this.#release(partition, null);
       for (const partition of assigned) if (!this.#held.has(partition)) this.#take(partition);
+      this.#looked = true;
       await sleep(assignmentMillis, null, { signal: this.#stopping.signal }).catch(() => {});
     }
   }
