@@ -65,9 +65,9 @@ describe.skipIf(!isRoot)('at the default rate', () => {
     const picture = join(folder.path, 'page.png');
     const page = await openPage(browser, up.http, picture);
     expect(statSync(picture).size).toBeGreaterThan(10_000);
-    // Its own sampler is among what it sees.
-    expect(page).toContain('flamelake');
-    expect(page).toMatch(/node|kernel/);
+    // The pipeline's own processes are among what it sees. (The page is long: never print it.)
+    const shown = { host: page.includes('samples/s from 1 host'), frames: /<tr[^>]*data-row="[^"]+"/.test(page), node: page.includes('node') };
+    expect(shown).toEqual({ host: true, frames: true, node: true });
   });
 
   test('a sample is visible in SQL within 15 s, at every moment', async () => {
@@ -161,7 +161,7 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
     const result = await run.result;
     await waitUntilSeen(dataDir);
     const query = `SELECT leaf_function AS name, count(*)::VARCHAR AS samples, any_value(frames[1].build_id) AS build_id, any_value(frames[1].mapping) AS mapping,
-      any_value(frames[1].type) AS type, any_value(list_contains(list_transform(frames, lambda f: f.function), 'share_all'))::VARCHAR AS called
+      any_value(frames[1].type) AS type, (count(*) FILTER (WHERE list_contains(list_transform(frames, lambda f: f.function), 'share_all')))::VARCHAR AS called
       FROM samples JOIN stacks USING (date, stack_id) WHERE process_pid = ${run.pid} AND sample_type = 'cpu' GROUP BY ALL`;
     const rows = new Map((await sql(dataDir, query)).map((row) => [row.name as string, row]));
     const names = ['share_sixty', 'share_twenty_five', 'share_fifteen'];
@@ -173,7 +173,9 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
       const share = result[name]! / work;
       const error = z99 * Math.sqrt((share * (1 - share)) / samples);
       expect(Math.abs(Number(row.samples) / samples - share), `${name}: ${row.samples} of ${samples}, ${share} of the time`).toBeLessThan(error);
-      expect(row).toMatchObject({ build_id: shares.buildId, type: 'native', called: 'true' });
+      expect(row).toMatchObject({ build_id: shares.buildId, type: 'native' });
+      // Before a function has pushed its frame pointer, its caller is skipped: a handful of instructions.
+      expect(Number(row.called) / Number(row.samples)).toBeGreaterThan(0.95);
       expect(String(row.mapping).endsWith(shares.name)).toBe(true);
     }
   });
@@ -209,9 +211,10 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
     const rows = await sql(
       dataDir,
       `SELECT DISTINCT service_name, service_version, deployment_environment_name, process_executable_name, process_executable_path,
-      thread_name, thread_id::VARCHAR AS thread_id, host_name, host_id IS NOT NULL AS has_host_id, CAST(resource_attributes AS VARCHAR) AS more ${cpuRows(run.pid)}`,
+      thread_name, thread_id::VARCHAR AS thread_id, host_name, host_id IS NOT NULL AS has_host_id, CAST(resource_attributes AS VARCHAR) AS more ${cpuRows(run.pid)} AND thread_name = 'named'`,
     );
-    expect(rows).toHaveLength(1);
+    // Between fork and exec the task still bears the name of its parent: those samples are not asked for.
+    expect(rows, JSON.stringify(rows)).toHaveLength(1);
     const { hostname } = await import('node:os');
     expect(rows[0]).toMatchObject({
       service_name: 'the shop',

@@ -30,6 +30,10 @@ static inline __attribute__((always_inline)) uint64_t churn(uint64_t seed, uint6
 	return seed;
 }
 
+/* gcc gives a function that calls nothing no frame, whatever -fno-omit-frame-pointer says, and a stack
+ * that is followed by frame pointers then lacks its caller. Asking for the frame's address makes one. */
+#define KEEP_FRAME() __asm__ volatile("" : : "r"(__builtin_frame_address(0)))
+
 static inline void print_usage(void)
 {
 	struct rusage usage;

@@ -19,7 +19,15 @@ export function buildProgram(source: string, folder: string, name = source.repla
     .toString('hex')
     .slice(0, 40);
   const path = join(folder, name);
-  const flags = ['-O2', '-fno-omit-frame-pointer', '-fno-optimize-sibling-calls', '-Wall', '-Werror', `-Wl,--build-id=0x${buildId}`];
+  const flags = [
+    '-O2',
+    '-fno-omit-frame-pointer',
+    '-mno-omit-leaf-frame-pointer',
+    '-fno-optimize-sibling-calls',
+    '-Wall',
+    '-Werror',
+    `-Wl,--build-id=0x${buildId}`,
+  ];
   execFileSync(findCompiler(), [...flags, '-o', path, join(import.meta.dirname, `${source}.c`)], { stdio: ['ignore', 'inherit', 'inherit'] });
   return { path, name, buildId };
 }

@@ -10,16 +10,19 @@ static uint64_t sink = 1;
 /* Not static and not inlined: the symbol table must have them and each must have a frame. */
 __attribute__((noinline)) void share_sixty(uint64_t rounds)
 {
+	KEEP_FRAME();
 	sink = churn(sink, rounds);
 }
 
 __attribute__((noinline)) void share_twenty_five(uint64_t rounds)
 {
+	KEEP_FRAME();
 	sink = churn(sink + 1, rounds);
 }
 
 __attribute__((noinline)) void share_fifteen(uint64_t rounds)
 {
+	KEEP_FRAME();
 	sink = churn(sink + 2, rounds);
 }
 
