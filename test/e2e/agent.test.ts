@@ -11,7 +11,7 @@ import { profcheck } from '../profcheck/profcheck.ts';
 import { buildProgram, runProgram } from '../programs/programs.ts';
 import { isRoot, killStarted, launcher, startCommand, temporaryFolder } from './flamelake.ts';
 import { grpcSink, httpSink, type Sink } from './sink.ts';
-import { until } from './until.ts';
+import { Hopeless, until } from './until.ts';
 
 const python = findPython();
 const folder = temporaryFolder('agent');
@@ -63,7 +63,7 @@ describe.skipIf(!isRoot)('flamelake agent', () => {
 });
 
 function failed(agent: ReturnType<typeof startCommand>): false {
-  if (agent.exited()) throw new Error(`the agent ended: ${agent.output()}`);
+  if (agent.exited()) throw new Hopeless(`the agent ended: ${agent.output()}`);
   return false;
 }
 

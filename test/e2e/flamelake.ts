@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { until } from './until.ts';
+import { Hopeless, until } from './until.ts';
 
 export const launcher = join(import.meta.dirname, '../../bin/flamelake');
 export const isRoot = process.getuid?.() === 0;
@@ -40,6 +40,12 @@ export interface Up {
   stop(): Promise<void>;
 }
 
+/** Without what the person at the keyboard has set for a flamelake or an exporter of their own. */
+function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !/^(FLAMELAKE|OTEL)_/.test(name));
+  return { ...Object.fromEntries(own), ...more };
+}
+
 const started = new Set<ChildProcess>();
 
 export function startUp(options: UpOptions, ports: Ports): Up {
@@ -59,10 +65,10 @@ export function startUp(options: UpOptions, ports: Ports): Up {
     waitExit: (timeoutMillis = stopMillis) => until(`exit of flamelake up\n${output()}`, timeoutMillis, exited),
     waitReady: async () => {
       await until('flamelake up is ready', readyMillis, async () => {
-        if (exited()) throw new Error('it ended');
+        if (exited()) throw new Hopeless('it ended');
         return (await fetch(`${up.http}/readyz`)).ok;
-      }).catch((error: Error) => {
-        throw new Error(`${error.message}\n${output()}`);
+      }).catch((error: unknown) => {
+        throw new Error(`${String(error)}\n${output()}`);
       });
     },
     stop: async () => {
@@ -76,7 +82,7 @@ export function startUp(options: UpOptions, ports: Ports): Up {
 
 /** Starts a command in a process group of its own, so that nothing of it outlives the test. */
 export function startCommand(path: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
-  const child = spawn(path, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env }, cwd: options.cwd });
+  const child = spawn(path, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environment(options.env), cwd: options.cwd });
   started.add(child);
   const chunks: string[] = [];
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
@@ -141,7 +147,7 @@ export async function runCommand(args: readonly string[], options: { launcher?: 
   try {
     const { stdout, stderr } = await run(options.launcher ?? launcher, args, {
       maxBuffer: outputBytesMax,
-      env: { ...process.env, ...options.env },
+      env: environment(options.env),
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     return { code: 0, stdout, stderr };
