@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EngineDocument, sampleSchemas, stackSchemas } from '../engines/documents.ts';
 import { findPython, runPython } from '../engines/python.ts';
-import { type CountedMessage, countedLoad, reencode, shapes } from '../otlp/messages.ts';
+import { type CountedMessage, countedLoad, oldMessage, reencode, shapes } from '../otlp/messages.ts';
 import { freePorts, killStarted, runCommand, sql, startUp, temporaryFolder, type Up } from './flamelake.ts';
 import { differences, type LakeRows, publishedRows, rowsBySql } from './lake-rows.ts';
 import { createSender, Refused, transports, transportsFor } from './send.ts';
@@ -113,6 +113,14 @@ describe('published files', () => {
       expect(file.codecs, file.name).toContain('ZSTD');
     }
   });
+});
+
+test('rows of an older date are visible at once, and in public files once a day', async () => {
+  const old = oldMessage({ seed: 8, nowMillis: Date.now() });
+  await sender.send(old, 'http+gzip');
+  expected.push(...old.rows);
+  await until('the older rows', visibleMillis, async () => (await countBySql()) >= expected.length);
+  expect(differences(await rowsBySql(folder.path), expected)).toEqual([]);
 });
 
 test('after the end everything is there still, without a running process', async () => {

@@ -62,6 +62,34 @@ function startLoad(ports: Ports, seed: number): Load {
   };
 }
 
+interface Listing {
+  /** How many rows public files had, each time that they were listed. */
+  readonly counts: number[];
+  finish(): Promise<void>;
+}
+
+const betweenListingsMillis = 50;
+
+/** A reader that lists the lake's files the whole time, as an engine of somebody else would. */
+function startListing(dataDir: string): Listing {
+  const counts: number[] = [];
+  let isDone = false;
+  const run = async () => {
+    while (!isDone) {
+      counts.push(await publishedRows(join(dataDir, 'lake')));
+      await new Promise((resolve) => setTimeout(resolve, betweenListingsMillis));
+    }
+  };
+  const running = run();
+  return {
+    counts,
+    finish: async () => {
+      isDone = true;
+      await running;
+    },
+  };
+}
+
 async function start(dataDir: string, ports: Ports): Promise<Up> {
   const up = startUp({ dataDir, flags: ['--no-agent', '--publish-interval', '3s'] }, ports);
   await up.waitReady();
@@ -90,6 +118,7 @@ describe('kill -9 in the middle of a load', () => {
     folders.push(folder);
     const ports = await freePorts();
     const load = startLoad(ports, 21);
+    const listing = startListing(folder.path);
     let up = await start(folder.path, ports);
     for (let round = 0; round < 3; round++) {
       const before = load.messages();
@@ -103,6 +132,10 @@ describe('kill -9 in the middle of a load', () => {
     await load.finish();
     await expectExactly(folder.path, load.acknowledged);
     await expectPublishedExactly(folder.path, load.acknowledged);
+    await listing.finish();
+    // Published is for good, and what was never sent is never there.
+    expect(listing.counts).toEqual(listing.counts.toSorted((left, right) => left - right));
+    expect(listing.counts.at(-1)).toBe(load.acknowledged.length);
     await up.stop();
   }, 170_000);
 

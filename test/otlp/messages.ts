@@ -63,6 +63,13 @@ export function* countedLoad(options: MessageOptions, count: number): Generator<
   for (let index = 0; index < count; index++) yield countedMessage(world, shapes[index % shapes.length]!);
 }
 
+/** Samples of three days ago: believed, but of a date whose files are made once a day. */
+export function oldMessage(options: MessageOptions): CountedMessage {
+  const world = createWorld({ ...options, nowMillis: options.nowMillis - 3 * 86_400_000 });
+  const model = { resources: [{ attributes: fullResource(world), profiles: [onCpu(world), allocations(world)] }] };
+  return { name: 'three days old', ...encodeAs(model, shapes[0]!), model, rows: expectedRows(model, options.nowMillis) };
+}
+
 function countedMessage(world: World, shape: Shape): CountedMessage {
   const model = createMessage(world);
   return { name: shape.name, ...encodeAs(model, shape), model, rows: expectedRows(model, world.nowMillis) };
