@@ -1,7 +1,8 @@
 // What `flamelake doctor` looks at besides the rights for eBPF: Node, disk, ports. Each check says what
 // was found and, where it is not as it should be, what to do.
-import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { release } from 'node:os';
 import path from 'node:path';
 import { formatBytes } from '../lib/bytes.ts';
 import { requireLocalFileSystem } from '../lib/filesystem.ts';
@@ -25,6 +26,44 @@ export function checkNode(): Check {
   const found = `${process.version} at ${process.execPath}`;
   if (major >= nodeMajorMin) return { name: 'Node', state: 'ok', found, advice: '' };
   return { name: 'Node', state: 'missing', found, advice: `Node >= ${nodeMajorMin} is needed; start it with bin/flamelake, which brings its own` };
+}
+
+export function checkKernel(): Check {
+  const paranoid = readFirst('/proc/sys/kernel/perf_event_paranoid', 16).trim();
+  const btf = existsSync('/sys/kernel/btf/vmlinux') ? 'with BTF' : 'without BTF';
+  // Whether that is enough depends on the rights too: the line about sampling says so.
+  return { name: 'Kernel', state: 'ok', found: `Linux ${release()} on ${process.arch}, ${btf}, perf_event_paranoid ${paranoid || 'unknown'}`, advice: '' };
+}
+
+export function checkKernelNames(): Check {
+  const name = 'Kernel names';
+  const lines = readFirst('/proc/kallsyms', 4096).split('\n').slice(0, -1);
+  if (lines.length === 0)
+    return { name, state: 'limited', found: '/proc/kallsyms is not there', advice: 'kernel frames stay addresses; boot a kernel with CONFIG_KALLSYMS=y' };
+  if (lines.every((line) => /^0+ /.test(line))) {
+    return {
+      name,
+      state: 'limited',
+      found: '/proc/kallsyms shows no addresses to this user',
+      advice: 'kernel frames stay addresses; give CAP_SYSLOG, or set kernel.kptr_restrict to 1 or 0',
+    };
+  }
+  return { name, state: 'ok', found: '/proc/kallsyms is readable', advice: '' };
+}
+
+/** The first bytes of a file that may be large or not there. */
+function readFirst(file: string, bytesMax: number): string {
+  try {
+    const handle = openSync(file, 'r');
+    try {
+      const buffer = Buffer.alloc(bytesMax);
+      return buffer.toString('latin1', 0, readSync(handle, buffer));
+    } finally {
+      closeSync(handle);
+    }
+  } catch {
+    return '';
+  }
 }
 
 export function checkData(values: OptionValues): Check {

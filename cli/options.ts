@@ -11,8 +11,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface ParsedCommand {
   readonly values: OptionValues;
   readonly positionals: readonly string[];
-  /** Options that somebody gave, as against those left at their default. */
-  readonly given: ReadonlySet<OptionName>;
+  /** Options that somebody gave, as against those left at their default, and where: a flag, a variable, a line. */
+  readonly given: ReadonlyMap<OptionName, string>;
 }
 
 interface Found {
@@ -27,7 +27,7 @@ export async function parseCommand(command: CommandName, args: readonly string[]
   const file = configFile === undefined ? new Map<OptionName, FileValue>() : await readFileValues(configFile);
 
   const values: Partial<Record<OptionName, unknown>> = {};
-  const given = new Set<OptionName>();
+  const given = new Map<OptionName, string>();
   for (const name of optionNames) {
     const asked = optionSpec(name).commands.includes(command);
     const fromFile = file.get(name);
@@ -37,7 +37,8 @@ export async function parseCommand(command: CommandName, args: readonly string[]
     if (found) values[name] = parseValue(name, found);
     else if (fromFile && asked) values[name] = fileValue;
     else values[name] = defaultValue(name);
-    if (found || (fromFile && asked)) given.add(name);
+    const place = found?.place ?? (asked ? fromFile?.place : undefined);
+    if (place !== undefined) given.set(name, place);
   }
   return { values: values as OptionValues, positionals, given };
 }
