@@ -13,6 +13,8 @@ if (!isRoot) process.stderr.write('tests that sample this host are skipped: they
 
 /** Two-sided 99 % of a normal distribution. */
 const z99 = 2.576;
+/** Where three shares are asked for in every run of the tests, one run in thirty would fail at 99 %. */
+const z999 = 3.291;
 const freshMillis = 15_000;
 const startMillis = 20_000;
 
@@ -70,35 +72,29 @@ describe.skipIf(!isRoot)('at the default rate', () => {
     expect(shown).toEqual({ host: true, frames: true, node: true });
   });
 
-  test('a sample is visible in SQL within 15 s, at every moment', async () => {
-    const run = runProgram(program('shares', 'fresh'), ['20']);
+  test('a sample is visible in SQL within 15 s, at every moment, and CPU time by samples is CPU time by the kernel', async () => {
+    const run = runProgram(program('shares', 'fresh'), ['14']);
     const start = performance.now();
     await until('its first sample', freshMillis, async () => (await cpuOf(dataDir, run.pid)).samples > 0);
     const ages: number[] = [];
-    while (performance.now() - start < 18_000) {
+    while (performance.now() - start < 12_000) {
       const asked = Date.now();
       const { newest } = numbers((await sql(dataDir, `SELECT epoch_ms(max(time))::VARCHAR AS newest ${cpuRows(run.pid)}`))[0]);
       ages.push(asked - newest!);
     }
-    await run.result;
     expect(Math.max(...ages)).toBeLessThan(freshMillis);
-  });
-
-  test('CPU time by samples is CPU time by the kernel', async () => {
-    const run = runProgram(program('shares', 'measured'), ['6']);
     const { userNanos, systemNanos } = await run.result;
     await waitUntilSeen(dataDir);
     const { nanos, period } = await cpuOf(dataDir, run.pid);
     const used = userNanos! + systemNanos!;
-    // One CPU nearly all the time: the number of samples is as uncertain as its part that was not used.
-    const slots = (used / period) * 1.2;
-    const error = z99 * Math.sqrt(slots * 0.2) + 2;
+    // It had a CPU for itself most of the time: only the rest is left to chance.
+    const error = z99 * Math.sqrt((used / period) * 0.2) + 2;
     expect(Math.abs(nanos - used) / period).toBeLessThan(error);
   });
 
   test('3 ms of each 10 ms on an absolute timer get their share in five runs', async () => {
     const timer = program('absolute_timer');
-    const seconds = 8;
+    const seconds = 6;
     const runs: ReturnType<typeof runProgram>[] = [];
     for (const cpus of [[0, 1], [0, 1], [0]]) {
       const round = cpus.map((cpu) => runProgram(timer, [String(seconds)], { wrapper: ['taskset', '-c', String(cpu)] }));
@@ -148,18 +144,28 @@ async function expectGone(held: readonly { programs: ReadonlySet<number>; maps: 
 
 describe.skipIf(!isRoot)('at 200 samples a second', () => {
   const dataDir = join(folder.path, 'fast');
+  const environment = { OTEL_SERVICE_NAME: 'the shop', OTEL_RESOURCE_ATTRIBUTES: 'service.version=1.2,deployment.environment.name=test', NOT_OURS: 'secret' };
   let up: Up;
+  let programs: Record<'shares' | 'syscalls' | 'named', Program>;
+  let runs: Record<'shares' | 'syscalls' | 'named', ReturnType<typeof runProgram>>;
 
   beforeAll(async () => {
+    programs = { shares: program('shares'), syscalls: program('syscalls'), named: program('shares', 'named') };
     up = startUp({ dataDir, flags: ['--rate', '200'] }, await freePorts());
     await up.waitReady();
+    runs = {
+      shares: runProgram(programs.shares, ['6']),
+      syscalls: runProgram(programs.syscalls, ['3']),
+      named: runProgram(programs.named, ['1'], { env: environment }),
+    };
+    await Promise.all(Object.values(runs).map((run) => run.result));
+    await waitUntilSeen(dataDir);
   });
 
   test('SQL finds the shares of a C program, its functions by name, its build id', async () => {
-    const shares = program('shares');
-    const run = runProgram(shares, ['6']);
+    const { shares } = programs;
+    const run = runs.shares;
     const result = await run.result;
-    await waitUntilSeen(dataDir);
     const query = `SELECT leaf_function AS name, count(*)::VARCHAR AS samples, any_value(frames[1].build_id) AS build_id, any_value(frames[1].mapping) AS mapping,
       any_value(frames[1].type) AS type, (count(*) FILTER (WHERE list_contains(list_transform(frames, lambda f: f.function), 'share_all')))::VARCHAR AS called
       FROM samples JOIN stacks USING (date, stack_id) WHERE process_pid = ${run.pid} AND sample_type = 'cpu' GROUP BY ALL`;
@@ -171,7 +177,7 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
     for (const name of names) {
       const row = rows.get(name)!;
       const share = result[name]! / work;
-      const error = z99 * Math.sqrt((share * (1 - share)) / samples);
+      const error = z999 * Math.sqrt((share * (1 - share)) / samples);
       expect(Math.abs(Number(row.samples) / samples - share), `${name}: ${row.samples} of ${samples}, ${share} of the time`).toBeLessThan(error);
       expect(row).toMatchObject({ build_id: shares.buildId, type: 'native' });
       // Before a function has pushed its frame pointer, its caller is skipped: a handful of instructions.
@@ -181,9 +187,7 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
   });
 
   test('kernel frames stand above the user frames that called them, with their names', async () => {
-    const run = runProgram(program('syscalls'), ['3']);
-    await run.result;
-    await waitUntilSeen(dataDir);
+    const run = runs.syscalls;
     const query = `SELECT count(*)::VARCHAR AS samples, frames FROM samples JOIN stacks USING (date, stack_id)
       WHERE process_pid = ${run.pid} AND sample_type = 'cpu' GROUP BY ALL`;
     const rows = await sql(dataDir, query);
@@ -202,12 +206,8 @@ describe.skipIf(!isRoot)('at 200 samples a second', () => {
   });
 
   test('service, host and process of its samples are right', async () => {
-    const named = program('shares', 'named');
-    const run = runProgram(named, ['1'], {
-      env: { OTEL_SERVICE_NAME: 'the shop', OTEL_RESOURCE_ATTRIBUTES: 'service.version=1.2,deployment.environment.name=test', NOT_OURS: 'secret' },
-    });
-    await run.result;
-    await waitUntilSeen(dataDir);
+    const { named } = programs;
+    const run = runs.named;
     const rows = await sql(
       dataDir,
       `SELECT DISTINCT service_name, service_version, deployment_environment_name, process_executable_name, process_executable_path,
