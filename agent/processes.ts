@@ -118,7 +118,12 @@ function read(process: Process, nowMillis: number): void {
   }
   const containerId = cgroup === null ? null : parseContainerId(cgroup.bytes.toString('utf8'));
   if (containerId !== null) attributes.set('container.id', containerId);
-  process.attributes = attributes;
+  // The same object for as long as they say the same: a batch takes a new one for another resource.
+  if (!areEqual(process.attributes, attributes)) process.attributes = attributes;
+}
+
+function areEqual(left: Process['attributes'], right: Process['attributes']): boolean {
+  return left.size === right.size && [...left].every(([key, value]) => right.get(key) === value);
 }
 
 function isStillThere(process: Process): boolean {
