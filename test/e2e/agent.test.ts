@@ -31,7 +31,8 @@ const ways: readonly { name: string; sink: () => Promise<Sink>; env: NodeJS.Proc
 ];
 
 describe.skipIf(!isRoot)('flamelake agent', () => {
-  test.each(ways)('over $name: every message is well-made, and repeated when it was refused', async ({ name, sink: open, env, encoding }) => {
+  // Side by side: most of their time is waiting for the next batch.
+  test.concurrent.each(ways)('over $name: every message is well-made, and repeated when it was refused', async ({ name, sink: open, env, encoding }) => {
     const sink = await open();
     const named = name.toLowerCase().replace(/\W+/g, '-');
     const program = buildProgram('shares', folder.path, named);
@@ -104,7 +105,12 @@ function expectSeenElsewhere(sink: Sink, executable: string): void {
   // Six CPU seconds at 100 a second, the first moments before the agent was ready perhaps not among them.
   expect(events).toBeGreaterThan(300);
   for (const summary of summaries) {
-    const pids = summary.resources.map((resource) => resource.attributes['process.pid']).filter((pid) => pid !== undefined);
-    expect(new Set(pids).size, 'one resource for a process').toBe(pids.length);
+    // An exec in between makes another process of it, with another executable.
+    const identities = summary.resources.map(({ attributes }) => JSON.stringify(Object.entries(attributes).sort()));
+    expect(new Set(identities).size, 'one resource for a process').toBe(identities.length);
+    const pids = summary.resources.map(({ attributes }) =>
+      JSON.stringify([attributes['process.pid'], attributes['process.executable.path'], attributes['process.executable.name']]),
+    );
+    expect(pids.toSorted(), 'one resource for a process').toEqual([...new Set(pids)].sort());
   }
 }

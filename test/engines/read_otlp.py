@@ -55,7 +55,7 @@ def summary(body):
                     }
                 )
         resources.append({"attributes": attributes, "profiles": profiles})
-    return {"bytes": len(body), "unknown": len(request.UnknownFields()) if hasattr(request, "UnknownFields") else 0, "resources": resources}
+    return {"bytes": len(body), "resources": resources}
 
 
 json.dump([summary(body) for body in messages(sys.stdin.buffer.read())], sys.stdout)
