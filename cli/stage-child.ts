@@ -20,6 +20,9 @@ export interface StageChildOptions {
   readonly onScrape?: (id: number) => void;
 }
 
+/** As bin/flamelake gives them to `flamelake agent`, with the figures. */
+const nodeFlags: Partial<Record<StageName, string[]>> = { agent: ['--max-semi-space-size=2', '--v8-pool-size=1'] };
+
 /** A stage that dies at once is started again ever more slowly, one that ran for a while at once. */
 const backoffMillis = { first: 250, max: 15_000, forgottenAfter: 60_000 };
 const collectMillisMax = 1500;
@@ -92,6 +95,7 @@ export class StageChild {
   #spawn(resolve: () => void, reject: (error: Error) => void): void {
     const { name, logger } = this.#options;
     const child = fork(fileURLToPath(moduleUrl('./stage-process', import.meta.url)), [name, String(process.pid)], {
+      execArgv: nodeFlags[name] ?? [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child = child;

@@ -85,10 +85,11 @@ async function startAll(stages: Stages, values: OptionValues, dir: string, signa
   process.stdout.write(`${lines.join('')}data       ${dir}\nLook at    ${pageUrl(values.listen)}\n`);
 }
 
-/** Told when all are ready, or how far they are when that takes long. */
+/** Told when all are ready, or how far they are when that takes long. The agent is when its first batch is taken, seconds later. */
 async function becomeReady(stages: Stages, signals: StopSignals): Promise<void> {
   const deadline = performance.now() + readyMillisMax;
-  while (!signals.isAsked() && !reportsOf(stages).every(({ ready }) => ready) && performance.now() < deadline) await sleep(readyCheckMillis);
+  while (!signals.isAsked() && !reportsOf(stages).every(({ name, ready }) => ready || name === 'agent') && performance.now() < deadline)
+    await sleep(readyCheckMillis);
 }
 
 /** Everything but the agent runs without rights for eBPF, so that others can send; what is missing is said once. */

@@ -14,7 +14,7 @@ rm -rf dist
 tsc -p tsconfig.build.json
 for file in $(git ls-files --cached --others --exclude-standard -- agent query | grep -v '\.ts$') agent/bpf/*.bpf.o; do
   case $file in
-    *.md | */testdata/*) continue ;;
+    *.md | *.d.mts | */tsconfig.json | */testdata/*) continue ;;
   esac
   mkdir -p "dist/$(dirname "$file")"
   cp "$file" "dist/$file"
