@@ -22,6 +22,8 @@ export interface UpOptions {
   /** Another launcher, e.g. of an installed package. */
   readonly launcher?: string;
   readonly cwd?: string;
+  /** Runs as this user; only root may. */
+  readonly uid?: number;
 }
 
 export interface Up {
@@ -81,8 +83,9 @@ export function startUp(options: UpOptions, ports: Ports): Up {
 }
 
 /** Starts a command in a process group of its own, so that nothing of it outlives the test. */
-export function startCommand(path: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
-  const child = spawn(path, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environment(options.env), cwd: options.cwd });
+export function startCommand(path: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; uid?: number } = {}) {
+  const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid };
+  const child = spawn(path, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: environment(options.env), cwd: options.cwd, ...user });
   started.add(child);
   const chunks: string[] = [];
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));

@@ -1,12 +1,16 @@
 // Starting and stopping as users and their supervisors do it.
+import { spawnSync } from 'node:child_process';
+import { chownSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { countedLoad } from '../otlp/messages.ts';
-import { freePorts, killStarted, launcher, runCommand, startCommand, startUp, temporaryFolder } from './flamelake.ts';
+import { freePorts, isRoot, killStarted, launcher, runCommand, startCommand, startUp, temporaryFolder } from './flamelake.ts';
 import { differences, rowsBySql } from './lake-rows.ts';
 import { descendants, isAlive } from './processes.ts';
 import { createSender } from './send.ts';
 import { until } from './until.ts';
 
+/** Its number on every Linux. */
+const nobody = 65534;
 const folders: ReturnType<typeof temporaryFolder>[] = [];
 const newFolder = () => {
   const folder = temporaryFolder('lifecycle');
@@ -87,6 +91,26 @@ test('it starts again at once on the same ports and directory', async () => {
     await up.stop();
   }
 }, 60_000);
+
+test.skipIf(!isRoot)(
+  'an ordinary user is told what sampling needs, and all the rest runs',
+  async () => {
+    const dataDir = newFolder();
+    chownSync(dataDir, nobody, nobody);
+    const up = startUp({ dataDir, uid: nobody, env: { HOME: dataDir } }, await freePorts());
+    await up.waitReady();
+    expect(up.output()).toMatch(/CAP_BPF/);
+    expect(up.output()).toMatch(/setcap|root|sudo/);
+    const sender = createSender(up);
+    const [message] = [...countedLoad({ seed: 6, nowMillis: Date.now() }, 1)];
+    await sender.send(message!, 'grpc+gzip');
+    sender.close();
+    await until('its rows', 20_000, async () => (await rowsBySql(dataDir)).samples.length >= message!.rows.length);
+    expect(differences(await rowsBySql(dataDir), message!.rows)).toEqual([]);
+    await up.stop();
+  },
+  60_000,
+);
 
 test.each([
   [['up', '--listen', 'nowhere'], '--listen'],
