@@ -102,7 +102,7 @@ test.skipIf(!canBeAnother)(
     chownSync(dataDir, nobody, nobody);
     const up = startUp({ dataDir, uid: nobody, env: { HOME: dataDir } }, await freePorts());
     await up.waitReady();
-    expect(up.output()).toMatch(/CAP_BPF/);
+    await until('the line for the agent', 10_000, () => /^agent .*CAP_BPF/m.test(up.output()));
     expect(up.output()).toMatch(/setcap|root|sudo/);
     const sender = createSender(up);
     const [message] = [...countedLoad({ seed: 6, nowMillis: Date.now() }, 1)];
