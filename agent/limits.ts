@@ -9,6 +9,13 @@ export const eventBytesMax = 5_300;
 export const ringBytesMin = 256 * 1024;
 export const ringBytesMax = 64 * 1024 * 1024;
 
+/** The kernel half remembers which stacks it sent in two batches' time, at worst a new one with each sample. */
+export const seenSecondsKept = 12;
+/** Below this the LRU map's own free lists (128 entries for each CPU) would take most of it. */
+export const seenStacksMin = 4_096;
+/** 10 MB of kernel memory. With more CPUs and a higher rate some stacks are sent twice. */
+export const seenStacksMax = 131_072;
+
 /** Raw stacks of two epochs that samples may still name. 32 MiB hold 6,000 of the largest, or 40,000 of common ones. */
 export const stackCacheBytesMax = 32 * 1024 * 1024;
 

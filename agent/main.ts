@@ -10,7 +10,18 @@ import { loadSampler, type Sampler } from './bpf/sampler.ts';
 import { Collector } from './collector.ts';
 import { hostAttributes } from './host.ts';
 import { Kernel } from './kernel.ts';
-import { batchJitter, drainMillis, eventBytesMax, ringBytesMax, ringBytesMin, ringSecondsKept, stopMillis } from './limits.ts';
+import {
+  batchJitter,
+  drainMillis,
+  eventBytesMax,
+  ringBytesMax,
+  ringBytesMin,
+  ringSecondsKept,
+  seenSecondsKept,
+  seenStacksMax,
+  seenStacksMin,
+  stopMillis,
+} from './limits.ts';
 import { Losses } from './losses.ts';
 import { MappedFiles } from './mapped-files.ts';
 import { observeAgent } from './metrics.ts';
@@ -45,7 +56,8 @@ export const startAgent: StartStage<AgentOptions> = async (options, { logger, me
   requireRights();
   const transport = openTransport(options);
   const periodNanos = samplingPeriodNanos(options.rateHz);
-  const sampler = loadSampler({ ringBytes: options.ringBytes ?? ringBytesFor(options.rateHz, onlineCpus().length) });
+  const cpus = onlineCpus().length;
+  const sampler = loadSampler({ ringBytes: options.ringBytes ?? ringBytesFor(options.rateHz, cpus), seenStacks: seenStacksFor(options.rateHz, cpus) });
   const ring = openRing(sampler.ringFd, sampler.ringBytes);
   const losses = new Losses();
   const processes = new Processes();
@@ -126,6 +138,14 @@ function readKeyFile(path: string | undefined): Buffer | null {
 
 /** A power of two that holds what the CPUs can send while the agent is held up. */
 export function ringBytesFor(rateHz: number, cpus: number): number {
-  const wanted = rateHz * cpus * eventBytesMax * ringSecondsKept;
-  return Math.min(ringBytesMax, Math.max(ringBytesMin, 2 ** Math.ceil(Math.log2(wanted))));
+  return powerOfTwo(rateHz * cpus * eventBytesMax * ringSecondsKept, ringBytesMin, ringBytesMax);
+}
+
+export function seenStacksFor(rateHz: number, cpus: number): number {
+  return powerOfTwo(rateHz * cpus * seenSecondsKept, seenStacksMin, seenStacksMax);
+}
+
+/** The next power of two, between two others. */
+function powerOfTwo(wanted: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, 2 ** Math.ceil(Math.log2(wanted))));
 }

@@ -14,6 +14,7 @@
 struct task_struct {
 	struct task_struct *group_leader;
 	void *mm;
+	unsigned int flags;
 	/* Since 5.5; start time in CLOCK_BOOTTIME, what /proc/PID/stat field 22 is made from. */
 	__u64 start_boottime;
 };
@@ -28,5 +29,8 @@ struct user_pt_regs___arm64 {
 };
 
 #pragma clang attribute pop
+
+/* include/linux/sched.h: a thread of the kernel's own; the same bit since long before 5.10. */
+#define PF_KTHREAD 0x00200000
 
 #endif

@@ -40,8 +40,9 @@ struct {
 } scratch SEC(".maps");
 
 /*
- * Stack id -> epoch in which it was sent. 16384 = 80 CPUs x 20 Hz x 5 s x 2 epochs. When it is full the
- * least recently used entry goes, which costs one repeated stack and loses nothing.
+ * Stack id -> epoch in which it was sent. The agent sets the size before load, by CPUs and rate
+ * (agent/limits.ts). When it is full the least recently used entry goes, which costs one repeated stack
+ * and loses nothing.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -124,11 +125,14 @@ static __always_inline __u32 unwind_user(void *ctx, __u64 *into, __u16 *cut)
 	long bytes = bpf_get_stack(ctx, into, USER_FRAMES_MAX * sizeof(struct user_frame), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
 	__u32 frames;
 
-	if (bytes <= 0) {
+	if (bytes < 0) {
 		*cut |= CUT_USER_UNREADABLE;
 		return 0;
 	}
+	/* 0 = it never was in user mode: the kernel's helpers inside a process (io_uring, vhost). */
 	frames = (__u32)bytes / sizeof(struct user_frame);
+	if (frames == 0)
+		return 0;
 	if (frames >= USER_FRAMES_MAX) {
 		*cut |= CUT_USER_DEPTH;
 		return USER_FRAMES_MAX;
@@ -208,7 +212,7 @@ int on_cpu_sample(void *ctx)
 	struct control *settings;
 	__u64 start_time;
 	__u16 cut = 0;
-	int has_memory;
+	int is_kernel_thread, has_user_stack;
 
 	count(COUNTER_TICKS);
 	if (ids == 0) {
@@ -222,7 +226,9 @@ int on_cpu_sample(void *ctx)
 		return 0;
 	}
 	task = (struct task_struct *)bpf_get_current_task();
-	has_memory = BPF_CORE_READ(task, mm) != NULL;
+	is_kernel_thread = (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
+	/* An ending process has let go of its memory; a kernel thread may borrow that of others. */
+	has_user_stack = !is_kernel_thread && BPF_CORE_READ(task, mm) != NULL;
 	start_time = BPF_CORE_READ(task, group_leader, start_boottime);
 
 	stack->head.kind = EVENT_STACK;
@@ -232,7 +238,7 @@ int on_cpu_sample(void *ctx)
 	words = unwind_kernel(ctx, stack->frames, &cut);
 	stack->head.kernel_frames = words;
 	stack->head.user_frames = 0;
-	if (has_memory) {
+	if (has_user_stack) {
 		__u32 frames = unwind_user(ctx, &stack->frames[words], &cut);
 
 		stack->head.user_frames = frames;
@@ -260,7 +266,7 @@ int on_cpu_sample(void *ctx)
 	sample->tgid = ids >> 32;
 	sample->tid = (__u32)ids;
 	sample->sample_kind = SAMPLE_ON_CPU;
-	sample->flags = has_memory ? 0 : FLAG_KERNEL_THREAD;
+	sample->flags = is_kernel_thread ? FLAG_KERNEL_THREAD : 0;
 	bpf_get_current_comm(sample->comm, sizeof(sample->comm));
 	bpf_ringbuf_submit(sample, BPF_RB_NO_WAKEUP);
 	count(COUNTER_SAMPLES);

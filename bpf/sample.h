@@ -45,7 +45,7 @@ enum stack_cut {
 };
 
 enum sample_flags {
-	/* The task has no memory of its own. */
+	/* A thread of the kernel's own. (A process without memory may also be one that is just ending.) */
 	FLAG_KERNEL_THREAD = 1,
 };
 

@@ -9,6 +9,8 @@ import { errno, type Libbpf, libbpf, type Pointer } from './native.ts';
 export interface SamplerOptions {
   /** Size of the ring buffer, a power of two and a multiple of the page size. */
   readonly ringBytes: number;
+  /** Stacks that the kernel half remembers to have sent. */
+  readonly seenStacks: number;
 }
 
 export interface Sampler {
@@ -17,7 +19,7 @@ export interface Sampler {
   readonly ringBytes: number;
   /** Instructions that the verifier walked; 0 where the kernel doesn't tell (before 5.16). */
   readonly verifiedInstructions: number;
-  /** Sums over all CPUs since load, by the numbers of `counter` in layout.gen.ts. */
+  /** Sums over all CPUs since load, by the numbers of `counter` in layout.gen.ts; the last ones when it is closed. */
   readCounters(): readonly number[];
   setEpoch(epoch: number): void;
   close(): void;
@@ -46,9 +48,8 @@ export function loadSampler(options: SamplerOptions): Sampler {
 }
 
 function startSampler(library: Libbpf, object: Pointer, options: SamplerOptions): Sampler {
-  const ring = findMap(library, object, maps.events.name);
-  if (library.setMaxEntries(ring, options.ringBytes) !== 0)
-    throw new PipelineError('bpf_load', `a ring of ${options.ringBytes} bytes was refused (${errno()})`);
+  setSize(library, object, maps.events.name, options.ringBytes);
+  setSize(library, object, maps.seen.name, options.seenStacks);
   const program = library.findProgram(object, programs.onCpuSample);
   if (program === null) throw new PipelineError('bpf_layout', `${objectPath} has no program ${programs.onCpuSample}; build it again`);
   const verifierLog = Buffer.alloc(verifierLogBytes);
@@ -66,23 +67,38 @@ function startSampler(library: Libbpf, object: Pointer, options: SamplerOptions)
   const valueBytes = new Uint8Array(values.buffer);
   const controlKey = uint32(0);
   const programFd = library.programFd(program);
+  let counts: readonly number[] = counterKeys.map(() => 0);
+  let isClosed = false;
   return {
     programFd,
     ringFd: fds.events,
     ringBytes: options.ringBytes,
     verifiedInstructions: fdInfo(programFd, 'verified_insns'),
-    readCounters: () =>
-      counterKeys.map((key) => {
+    readCounters() {
+      if (isClosed) return counts;
+      counts = counterKeys.map((key) => {
         if (library.lookup(fds.counters, key, valueBytes) !== 0) throw new PipelineError('bpf_layout', `a counter could not be read (${errno()})`);
         return Number(values.reduce((sum, value) => sum + value, 0n));
-      }),
+      });
+      return counts;
+    },
     setEpoch(epoch) {
       const value = Buffer.alloc(maps.control.valueBytes);
       value.writeUInt32LE(epoch >>> 0, 0);
       if (library.update(fds.control, controlKey, value, 0) !== 0) throw new PipelineError('bpf_layout', `the epoch could not be set (${errno()})`);
     },
-    close: () => library.close(object),
+    close() {
+      // Whoever asks afterwards gets the last word, not what another file descriptor of the same number says.
+      this.readCounters();
+      isClosed = true;
+      library.close(object);
+    },
   };
+}
+
+function setSize(library: Libbpf, object: Pointer, name: string, entries: number): void {
+  if (library.setMaxEntries(findMap(library, object, name), entries) !== 0)
+    throw new PipelineError('bpf_load', `a size of ${entries} for the map ${name} was refused (${errno()})`);
 }
 
 function findMap(library: Libbpf, object: Pointer, name: string): Pointer {
