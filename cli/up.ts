@@ -92,9 +92,9 @@ async function becomeReady(stages: Stages, signals: StopSignals): Promise<void> 
     await sleep(readyCheckMillis);
 }
 
-/** Everything but the agent runs without rights for eBPF, so that others can send; what is missing is said once. */
+/** Everything but the agent runs without it, so that others can send; why it does not is said once, on its line. */
 function turnAgentOff(stages: Stages, error: Error): void {
-  if (!isPipelineError(error) || error.code === 'usage' || error.code === 'config_invalid') throw error;
+  if (isPipelineError(error) && (error.code === 'usage' || error.code === 'config_invalid')) throw error;
   stages.agentOff = `off: ${error.message}`;
 }
 
