@@ -67,6 +67,7 @@ export class Collector {
     this.#batch = this.#newBatch(endNanos);
     this.#stacks.nextEpoch();
     this.#options.sources.processes.forgetIdle(this.#nowMillis);
+    this.#options.sources.kernel.refresh(this.#nowMillis);
     if (bytes !== null) this.#options.onBatch({ bytes, samples: batch.samples });
   }
 

@@ -56,14 +56,38 @@ describe('kernel symbols', () => {
     ])
       expect(at(address)).toBeNull();
   });
+  test('sizes of modules count data elsewhere, so their ranges overlap, and BPF programs lie between', () => {
+    const lines = [
+      ...image,
+      'ffffffffc0200000 t a_first\t[a]',
+      'ffffffffc0200800 d a_data\t[a]',
+      'ffffffffc0201000 t bpf_prog_6deef7357e7b4530_sd_fw\t[bpf]',
+      'ffffffffc0202000 t b_first\t[b]',
+      'ffffffffc0202000 t b_alias\t[b]',
+      'ffffffffc0202000 r b_note\t[b]',
+      'ffffffffc0203000 t of_one_that_went\t[c]',
+    ];
+    // As from Linux 6.4 on: the start of the text, and the size of text, data and all.
+    const overlapping = parseModules('a 65536 0 - Live 0xffffffffc0200000\nb 65536 0 - Live 0xffffffffc0202000\n');
+    const parsed = parseKernelSymbols([Buffer.from(`${lines.join('\n')}\n`)], overlapping)!;
+    const at = (address: bigint) => {
+      const found = locateKernel(parsed, address);
+      return found && [found.module.name, found.offset, found.function];
+    };
+    expect(at(0xffffffffc0200010n)).toEqual(['a', 0x10n, 'a_first']);
+    expect(at(0xffffffffc0200810n)).toBeNull();
+    expect(at(0xffffffffc0201010n)).toBeNull();
+    expect(at(0xffffffffc0202010n)).toEqual(['b', 0x10n, 'b_first']);
+    expect(at(0xffffffffc0203010n)).toBeNull();
+  });
   test('hidden addresses give no names', () => {
     expect(symbols(image.map((line) => line.replace(/^\w+/, '0'.repeat(16))))).toBeNull();
     expect(symbols([])).toBeNull();
   });
   test('what is no line is left out', () => {
-    expect(symbols([...image, '', 'x', 'ffffffff81000400', 'ffffffff81000400 T', 'zzzz T name', '1234567890abcdef01 T name'])!.addresses).toHaveLength(
-      parsed.addresses.length - 2,
-    );
+    const broken = ['', 'x', 'ffffffff81000400', 'ffffffff81000400 T', 'zzzz T name', '1234567890abcdef01 T name', '0000000000001000 A percpu'];
+    expect(symbols([...broken, ...image, ...broken])!.addresses).toEqual(symbols(image)!.addresses);
+    expect(() => symbols([...image, `ffffffff81000400 T ${'x'.repeat(2000)}`])).toThrow(/expected names of at most 512/);
   });
 });
 
@@ -90,5 +114,7 @@ describe.skipIf(process.getuid?.() !== 0)('the running kernel', () => {
     expect(found).toMatchObject({ function: 'vfs_read', module: { name: 'vmlinux' } });
     expect(kernel.buildId(found.module)).toMatch(/^([0-9a-f]{40})?$/);
     expect(kernel.locate(1n)).toBeNull();
+    kernel.refresh(performance.now() + 1e9);
+    expect(kernel.locate(BigInt(`0x${line[1]}`) + 1n)).toMatchObject({ function: 'vfs_read' });
   });
 });

@@ -1,7 +1,8 @@
-// Names of kernel functions from /proc/kallsyms, modules included: sorted addresses and one blob of
-// names, 3 MB where the text has 10. Lines are `address type name`, and a tab and `[module]` behind those
-// of a module. A name is given only inside the text of the kernel or of the module that the symbol
-// belongs to, never beyond; without the right to see addresses all are zero, and then there are no names.
+// Names of kernel functions from /proc/kallsyms, modules included: addresses and one blob of names, 5 MB
+// where the text has 10. Lines are `address type name`, and a tab and `[module]` behind those of a module.
+// A function is named only up to the next symbol of any kind, and only inside the text of the kernel or
+// of the module that it belongs to: between modules lie BPF programs and data that come and go. Without
+// the right to see addresses all are zero, and then there are no names.
 import { PipelineError } from '../lib/errors.ts';
 import { kallsymsBytesMax } from './limits.ts';
 
@@ -15,14 +16,14 @@ export interface KernelModule {
 }
 
 export interface KernelSymbols {
-  /** Ascending, no two alike. */
-  readonly addresses: BigUint64Array;
-  /** Bytes of names, one after the other. */
+  /** Ascending, from `addressBase`; no two alike. */
+  readonly addresses: Float64Array;
+  /** Index into `moduleList`, or noModule: here something begins that has no name for us. */
+  readonly owners: Uint16Array;
+  /** Bytes of names, in no order. */
   readonly names: Buffer;
-  /** Name i is names[nameStarts[i] .. nameStarts[i + 1]). */
   readonly nameStarts: Uint32Array;
-  /** Index into `modules`. */
-  readonly modules: Uint16Array;
+  readonly nameBytes: Uint16Array;
   readonly moduleList: readonly KernelModule[];
 }
 
@@ -61,42 +62,63 @@ export function parseKernelSymbols(chunks: Iterable<Uint8Array>, modules: readon
 }
 
 export function locateKernel(symbols: KernelSymbols, address: bigint): KernelLocation | null {
-  const module = symbols.moduleList.find(({ start, end }) => address >= start && address < end);
-  if (!module) return null;
+  const { addresses, owners, moduleList } = symbols;
+  if (address < addressBase) return null;
+  const at = Number(address - addressBase);
   let low = 0;
-  let high = symbols.addresses.length;
+  let high = addresses.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (symbols.addresses[middle]! <= address) low = middle + 1;
+    if (addresses[middle]! <= at) low = middle + 1;
     else high = middle;
   }
   const index = low - 1;
-  const isInModule = index >= 0 && symbols.moduleList[symbols.modules[index]!] === module;
-  const name = isInModule ? symbols.names.toString('latin1', symbols.nameStarts[index], symbols.nameStarts[index + 1]) : '';
-  return { module, offset: address - module.start, function: name };
+  const module = moduleAt(moduleList, address);
+  if (module === null) return null;
+  const isAfterModuleStart = index >= 0 && addresses[index]! >= Number(module.start - addressBase);
+  if (!isAfterModuleStart) return { module, offset: address - module.start, function: '' };
+  if (moduleList[owners[index]!] !== module) return null;
+  const start = symbols.nameStarts[index]!;
+  return { module, offset: address - module.start, function: symbols.names.toString('latin1', start, start + symbols.nameBytes[index]!) };
 }
 
+/** Sizes in /proc/modules count data that lies elsewhere, so ranges may overlap: the one that starts last is the right one. */
+function moduleAt(modules: readonly KernelModule[], address: bigint): KernelModule | null {
+  let found: KernelModule | null = null;
+  for (const module of modules) if (address >= module.start && address < module.end && (found === null || module.start > found.start)) found = module;
+  return found;
+}
+
+/** Everything of the kernel lies in the last 2^48 bytes, which a double counts exactly. */
+const addressBase = 0xffff_0000_0000_0000n;
+const addressBaseHigh = 0xffff_0000;
 const newline = 10;
 const tab = 9;
 const space = 32;
 const openBracket = 91;
+const closeBracket = 93;
 /** Functions: text, global and local, and weak ones. */
 const functionTypes = new Set([...'tTwW'].map((letter) => letter.charCodeAt(0)));
 /** Bounds of the kernel's own text; both are symbols of kallsyms on every architecture. */
 const imageStart = '_text';
 const imageEnd = '_etext';
-const noModule = 0xffff;
+export const noModule = 0xffff;
+/** KSYM_NAME_LEN is 512; the rest is address, type and module. */
+const lineBytesMax = 1024;
 const modulesMax = 0xfffe;
 
 class SymbolReader {
   readonly #moduleIndex: Map<string, number>;
   readonly #modules: readonly KernelModule[];
-  #addresses = new BigUint64Array(1 << 16);
+  #addresses = new Float64Array(1 << 16);
   #owners = new Uint16Array(1 << 16);
-  #starts = new Uint32Array(1 << 16);
+  #nameStarts = new Uint32Array(1 << 16);
+  #nameBytes = new Uint16Array(1 << 16);
   #count = 0;
+  #isAscending = true;
   #names = Buffer.allocUnsafeSlow(1 << 20);
-  #nameBytes = 0;
+  #namesLength = 0;
+  /** The start of a line whose rest is in the next chunk. */
   #rest: Buffer = Buffer.alloc(0);
   #imageStart = 0n;
   #imageEnd = 0n;
@@ -108,38 +130,53 @@ class SymbolReader {
   }
 
   add(chunk: Uint8Array): void {
-    const bytes = Buffer.concat([this.#rest, chunk]);
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
     let at = 0;
-    for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, at)) {
+    if (this.#rest.length > 0) {
+      const end = bytes.indexOf(newline);
+      if (this.#rest.length + (end < 0 ? bytes.length : end) > lineBytesMax) throw lineTooLong();
+      const line = Buffer.concat([this.#rest, end < 0 ? bytes : bytes.subarray(0, end)]);
+      if (end < 0) {
+        this.#rest = line;
+        return;
+      }
+      this.#line(line, 0, line.length);
+      at = end + 1;
+    }
+    for (let end = bytes.indexOf(newline, at); end >= 0; end = bytes.indexOf(newline, at)) {
       this.#line(bytes, at, end);
       at = end + 1;
     }
+    if (bytes.length - at > lineBytesMax) throw lineTooLong();
     this.#rest = Buffer.from(bytes.subarray(at));
   }
 
   finish(): KernelSymbols | null {
     if (this.#count === 0 || this.#imageStart === 0n || this.#imageEnd <= this.#imageStart) return null;
     const image: KernelModule = { name: kernelImageName, start: this.#imageStart, end: this.#imageEnd };
-    return this.#sorted([image, ...this.#modules]);
+    return { ...this.#columns(), names: this.#names.subarray(0, this.#namesLength), moduleList: [image, ...this.#modules] };
   }
 
   #line(bytes: Buffer, start: number, end: number): void {
     const addressEnd = bytes.indexOf(space, start);
     if (addressEnd < 0 || addressEnd + 3 >= end || bytes[addressEnd + 2] !== space) return;
-    const address = parseHex(bytes, start, addressEnd);
-    if (address === 0n) return;
-    const tabAt = bytes.subarray(addressEnd + 3, end).indexOf(tab);
     const nameStart = addressEnd + 3;
-    const nameEnd = tabAt < 0 ? end : nameStart + tabAt;
-    if (tabAt < 0) this.#noteBounds(bytes, nameStart, nameEnd, address);
-    if (!functionTypes.has(bytes[addressEnd + 1]!)) return;
-    const owner = tabAt < 0 ? 0 : this.#owner(bytes, nameEnd + 1, end);
-    if (owner !== noModule) this.#push(address, owner, bytes, nameStart, nameEnd);
+    const address = parseAddress(bytes, start, addressEnd);
+    if (address < 0) return;
+    const tabAt = bytes[end - 1] === closeBracket ? bytes.lastIndexOf(tab, end) : -1;
+    const isOfModule = tabAt > nameStart;
+    const nameEnd = isOfModule ? tabAt : end;
+    if (!isOfModule) this.#noteBounds(bytes, nameStart, nameEnd, address);
+    const isFunction = functionTypes.has(bytes[addressEnd + 1]!);
+    const owner = !isFunction ? noModule : isOfModule ? this.#owner(bytes, nameEnd + 1, end) : 0;
+    // The kernel's own data lies behind its text: no need to know where.
+    if (owner === noModule && !isOfModule) return;
+    this.#push(address, owner, bytes, nameStart, owner === noModule ? nameStart : nameEnd);
   }
 
-  #noteBounds(bytes: Buffer, start: number, end: number, address: bigint): void {
-    if (end - start === imageStart.length && bytes.toString('latin1', start, end) === imageStart) this.#imageStart = address;
-    else if (end - start === imageEnd.length && bytes.toString('latin1', start, end) === imageEnd) this.#imageEnd = address;
+  #noteBounds(bytes: Buffer, start: number, end: number, address: number): void {
+    if (end - start === imageStart.length && bytes.toString('latin1', start, end) === imageStart) this.#imageStart = BigInt(address) + addressBase;
+    else if (end - start === imageEnd.length && bytes.toString('latin1', start, end) === imageEnd) this.#imageEnd = BigInt(address) + addressBase;
   }
 
   #owner(bytes: Buffer, start: number, end: number): number {
@@ -147,63 +184,69 @@ class SymbolReader {
     return this.#moduleIndex.get(bytes.toString('latin1', start + 1, end - 1)) ?? noModule;
   }
 
-  #push(address: bigint, owner: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#count === this.#addresses.length) {
-      this.#addresses = doubled(this.#addresses, new BigUint64Array(2 * this.#count));
-      this.#owners = doubled(this.#owners, new Uint16Array(2 * this.#count));
-      this.#starts = doubled(this.#starts, new Uint32Array(2 * this.#count));
+  #push(address: number, owner: number, bytes: Buffer, start: number, end: number): void {
+    const index = this.#count;
+    if (index === this.#addresses.length) {
+      this.#addresses = doubled(this.#addresses, new Float64Array(2 * index));
+      this.#owners = doubled(this.#owners, new Uint16Array(2 * index));
+      this.#nameStarts = doubled(this.#nameStarts, new Uint32Array(2 * index));
+      this.#nameBytes = doubled(this.#nameBytes, new Uint16Array(2 * index));
     }
-    if (this.#nameBytes + end - start > this.#names.length) {
+    if (this.#namesLength + end - start > this.#names.length) {
       const larger = Buffer.allocUnsafeSlow(2 * this.#names.length + end - start);
-      this.#names.copy(larger, 0, 0, this.#nameBytes);
+      this.#names.copy(larger, 0, 0, this.#namesLength);
       this.#names = larger;
     }
-    this.#addresses[this.#count] = address;
-    this.#owners[this.#count] = owner;
-    this.#starts[this.#count] = this.#nameBytes;
+    if (index > 0 && address <= this.#addresses[index - 1]!) this.#isAscending = false;
+    this.#addresses[index] = address;
+    this.#owners[index] = owner;
+    this.#nameStarts[index] = this.#namesLength;
+    this.#nameBytes[index] = end - start;
     this.#count++;
-    this.#nameBytes += bytes.copy(this.#names, this.#nameBytes, start, end);
+    this.#namesLength += bytes.copy(this.#names, this.#namesLength, start, end);
   }
 
-  #sorted(moduleList: readonly KernelModule[]): KernelSymbols {
-    const order = Uint32Array.from({ length: this.#count }, (_, index) => index);
-    // The kernel's own come sorted, those of modules by module; a stable sort keeps the first of two names for one address.
-    order.sort((a, b) => (this.#addresses[a]! < this.#addresses[b]! ? -1 : this.#addresses[a]! > this.#addresses[b]! ? 1 : a - b));
-    const kept = order.filter((index, position) => position === 0 || this.#addresses[index] !== this.#addresses[order[position - 1]!]);
-    const names = Buffer.allocUnsafeSlow(this.#nameBytes);
-    const nameStarts = new Uint32Array(kept.length + 1);
-    let length = 0;
-    for (const [position, index] of kept.entries()) {
-      const end = index + 1 < this.#count ? this.#starts[index + 1]! : this.#nameBytes;
-      nameStarts[position] = length;
-      length += this.#names.copy(names, length, this.#starts[index], end);
-    }
-    nameStarts[kept.length] = length;
+  #columns(): Omit<KernelSymbols, 'names' | 'moduleList'> {
+    const kept = this.#isAscending ? null : this.#keptInOrder();
+    const column = <T extends Float64Array | Uint16Array | Uint32Array>(from: T): T =>
+      (kept === null ? from.slice(0, this.#count) : from.slice(0, kept.length).map((_: number, position: number) => from[kept[position]!]!)) as T;
     return {
-      addresses: BigUint64Array.from(kept, (index) => this.#addresses[index]!),
-      names: Buffer.from(names.subarray(0, length)),
-      nameStarts,
-      modules: Uint16Array.from(kept, (index) => this.#owners[index]!),
-      moduleList,
+      addresses: column(this.#addresses),
+      owners: column(this.#owners),
+      nameStarts: column(this.#nameStarts),
+      nameBytes: column(this.#nameBytes),
     };
+  }
+
+  /** By address, each once: the first name that the kernel gives, and a name before none. An Array's sort makes use of the long sorted stretches. */
+  #keptInOrder(): number[] {
+    const [addresses, owners] = [this.#addresses, this.#owners];
+    const order = Array.from({ length: this.#count }, (_, index) => index);
+    order.sort((a, b) => addresses[a]! - addresses[b]! || Number(owners[a] === noModule) - Number(owners[b] === noModule) || a - b);
+    return order.filter((index, position) => position === 0 || addresses[index] !== addresses[order[position - 1]!]);
   }
 }
 
-function doubled<T extends BigUint64Array | Uint16Array | Uint32Array>(from: T, into: T): T {
-  (into as BigUint64Array).set(from as BigUint64Array);
+function doubled<T extends Float64Array | Uint16Array | Uint32Array>(from: T, into: T): T {
+  into.set(from);
   return into;
 }
 
-/** Two halves as numbers: parsing 120,000 bigints from text would take twice as long. */
-function parseHex(bytes: Buffer, start: number, end: number): bigint {
+/** From addressBase; -1 where it is no address of the kernel. */
+function parseAddress(bytes: Buffer, start: number, end: number): number {
+  if (end - start > 16) return -1;
   let high = 0;
   let low = 0;
   for (let at = start; at < end; at++) {
     const character = bytes[at]!;
     const digit = character >= 97 ? character - 87 : character - 48;
-    if (digit < 0 || digit > 15 || end - start > 16) return 0n;
+    if (digit < 0 || digit > 15) return -1;
     high = ((high << 4) | (low >>> 28)) >>> 0;
     low = ((low << 4) | digit) >>> 0;
   }
-  return (BigInt(high) << 32n) | BigInt(low);
+  return high < addressBaseHigh ? -1 : (high - addressBaseHigh) * 2 ** 32 + low;
+}
+
+function lineTooLong(): PipelineError {
+  return new PipelineError('bpf_layout', `/proc/kallsyms has a line of more than ${lineBytesMax} bytes, expected names of at most 512`);
 }

@@ -1,5 +1,6 @@
 // The kernel's side of a stack: symbols and build ids of the running kernel and its modules, read when
-// the agent starts and again when an address lies in no known module.
+// the agent starts and again when modules came or went. /proc/modules is looked at for each batch, which
+// costs some microseconds; /proc/kallsyms costs 200 ms.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Logger } from '../lib/logger.ts';
 import {
@@ -16,6 +17,10 @@ import { kallsymsRereadMillis } from './limits.ts';
 export class Kernel {
   readonly #logger: Logger;
   #symbols: KernelSymbols | null = null;
+  /** /proc/modules when the symbols were read. */
+  #modulesText = '';
+  /** Modules came or went since: what lies where they do is not known. */
+  #isStale = false;
   #readAt = Number.NEGATIVE_INFINITY;
   #saidHidden = false;
   readonly #buildIds = new Map<string, string>();
@@ -30,13 +35,16 @@ export class Kernel {
     return this.#symbols !== null;
   }
 
+  /** Called for each batch. */
+  refresh(nowMillis: number): void {
+    if (!this.#isStale) this.#isStale = readText('/proc/modules') !== this.#modulesText;
+    if (this.#isStale && nowMillis - this.#readAt >= kallsymsRereadMillis) this.#read(nowMillis);
+  }
+
   /** Null where the address belongs to no part of the kernel that we know. */
   locate(address: bigint): KernelLocation | null {
     const found = this.#symbols && locateKernel(this.#symbols, address);
-    const now = performance.now();
-    if (found || this.#symbols === null || now - this.#readAt < kallsymsRereadMillis) return found;
-    this.#read(now);
-    return this.#symbols && locateKernel(this.#symbols, address);
+    return this.#isStale && found?.module.name !== kernelImageName ? null : found;
   }
 
   /** Lower hex; '' where the kernel doesn't tell. */
@@ -49,10 +57,13 @@ export class Kernel {
     return buildId;
   }
 
-  #read(now: number): void {
-    this.#readAt = now;
+  #read(nowMillis: number): void {
+    this.#readAt = nowMillis;
     this.#buildIds.clear();
-    this.#symbols = parseKernelSymbols(chunksOf('/proc/kallsyms'), parseModules(readText('/proc/modules')));
+    this.#modulesText = readText('/proc/modules');
+    this.#symbols = parseKernelSymbols(chunksOf('/proc/kallsyms'), parseModules(this.#modulesText));
+    // A module that came or went while we read: the next batch reads again.
+    this.#isStale = readText('/proc/modules') !== this.#modulesText;
     if (this.#symbols === null && !this.#saidHidden) {
       this.#saidHidden = true;
       this.#logger.warn(

@@ -25,8 +25,12 @@ export const processesMax = 8_192;
 export const processIdleMillis = 60_000;
 /** An exec or dlopen is seen at the latest after this, when no unknown address tells before. */
 export const processRereadMillis = 15_000;
-/** Unknown addresses make us read /proc/PID/maps again, but not more often than this per process. */
+/**
+ * Unknown addresses make us read /proc/PID/maps again, but not more often than this per process; twice
+ * as long each time that it told nothing new, since garbage addresses never become known.
+ */
 export const mapsRereadMillis = 1_000;
+export const mapsRereadMillisMax = 60_000;
 
 /** The kernel's own limit is 65,530 mappings (vm.max_map_count); raised on some database hosts. */
 export const mapsBytesMax = 16 * 1024 * 1024;
@@ -45,8 +49,8 @@ export const newFilesPerDrainMax = 64;
 
 /** /proc/kallsyms is 10-15 MB on common kernels. */
 export const kallsymsBytesMax = 128 * 1024 * 1024;
-/** An address outside all known modules may belong to a new one: read again, but not more often than this. */
-export const kallsymsRereadMillis = 60_000;
+/** Modules that come and go make us read it again (0.2 s of CPU), but not more often than this; until then frames in modules have no names. */
+export const kallsymsRereadMillis = 30_000;
 
 /** A batch that passes this is closed early. Receivers take 64 MiB, older Collectors 4 MiB over gRPC. */
 export const batchBytesMax = 3 * 1024 * 1024;
