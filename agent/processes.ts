@@ -7,6 +7,7 @@ import {
   environBytesMax,
   mapsBytesMax,
   mapsRereadMillis,
+  mapsRereadMillisMax,
   pathCharactersMax,
   processesMax,
   processIdleMillis,
@@ -30,7 +31,8 @@ export interface Process {
   /** thread.name of its first thread when it was last sampled; an exec changes it. */
   mainThreadName: string;
   readAtMillis: number;
-  mapsReadAtMillis: number;
+  /** How long after that an unknown address may make us read again. */
+  mapsWaitMillis: number;
   seenAtMillis: number;
 }
 
@@ -58,11 +60,14 @@ export class Processes {
     return process;
   }
 
-  /** Reads the mappings again because an address lies in none of them; false where it is too early or too late for that. */
+  /** Reads the mappings again because an address lies in none of them; true where they are others now. */
   rereadMaps(process: Process, nowMillis: number): boolean {
-    if (!process.isAlive || process.isKernelThread || nowMillis - process.mapsReadAtMillis < mapsRereadMillis) return false;
+    if (!process.isAlive || process.isKernelThread || nowMillis - process.readAtMillis < process.mapsWaitMillis) return false;
+    const before = process.mappings;
     read(process, nowMillis);
-    return process.isAlive;
+    const isNew = process.isAlive && process.mappings !== before;
+    process.mapsWaitMillis = isNew ? mapsRereadMillis : Math.min(mapsRereadMillisMax, 2 * process.mapsWaitMillis);
+    return isNew;
   }
 
   forgetIdle(nowMillis: number): void {
@@ -80,16 +85,24 @@ function newProcess(pid: number, startNanos: bigint, isKernelThread: boolean, na
     mappings: [],
     mainThreadName: name,
     readAtMillis: nowMillis,
-    mapsReadAtMillis: Number.NEGATIVE_INFINITY,
+    mapsWaitMillis: mapsRereadMillis,
     seenAtMillis: nowMillis,
   };
 }
+
+/** What the agent knows itself no process may say otherwise: on which host it runs, and which process it is. */
+const isOurs = (key: string): boolean => key.startsWith('host.') || key.startsWith('process.');
+
+const areSame = (left: readonly ExecutableMapping[], right: readonly ExecutableMapping[]): boolean =>
+  left.length === right.length && left.every((mapping, index) => isSame(mapping, right[index]!));
+
+const isSame = (left: ExecutableMapping, right: ExecutableMapping): boolean =>
+  left.start === right.start && left.end === right.end && left.inode === right.inode && left.path === right.path && left.deleted === right.deleted;
 
 const hasExecuted = (process: Process, tid: number, name: string): boolean => tid === process.pid && name !== process.mainThreadName;
 
 function read(process: Process, nowMillis: number): void {
   process.readAtMillis = nowMillis;
-  process.mapsReadAtMillis = nowMillis;
   if (process.isKernelThread) {
     // Tasks without memory of their own are one service, or `kworker/3:1` would make thousands.
     process.attributes = new Map<string, string | bigint>([
@@ -108,8 +121,12 @@ function read(process: Process, nowMillis: number): void {
     process.isAlive = false;
     return;
   }
-  if (maps !== null) process.mappings = parseMaps(maps.bytes.toString('utf8'));
-  const attributes = new Map<string, string | bigint>(environ === null ? [] : parseEnviron(environ.bytes));
+  if (maps !== null) {
+    const mappings = parseMaps(maps.bytes);
+    // The same object for as long as they are the same: what was found out about each stays known.
+    if (!areSame(process.mappings, mappings)) process.mappings = mappings;
+  }
+  const attributes = new Map<string, string | bigint>(environ === null ? [] : [...parseEnviron(environ.bytes)].filter(([key]) => !isOurs(key)));
   attributes.set('process.pid', BigInt(pid));
   const path = executable?.replace(/ \(deleted\)$/, '').slice(0, pathCharactersMax);
   if (path) {

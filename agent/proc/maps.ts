@@ -21,14 +21,24 @@ export interface ExecutableMapping {
 
 const deletedMark = ' (deleted)';
 
-/** Executable mappings by ascending address; what is not a line of maps is left out. */
-export function parseMaps(text: string): ExecutableMapping[] {
+const newline = 10;
+const space = 32;
+const letterX = 120;
+/** A path of 4,096 characters with each escaped, and what stands before it. */
+const lineBytesMax = 4 * pathCharactersMax + 128;
+
+/** Executable mappings by ascending address; what is not a line of maps is left out. Only lines of executable memory become text. */
+export function parseMaps(bytes: Uint8Array): ExecutableMapping[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const mappings: ExecutableMapping[] = [];
   for (let at = 0; at < text.length && mappings.length < executableMappingsMax; ) {
-    let end = text.indexOf('\n', at);
-    if (end < 0) end = text.length;
-    const mapping = parseLine(text.slice(at, end));
-    if (mapping) mappings.push(mapping);
+    const newlineAt = text.indexOf(newline, at);
+    const end = newlineAt < 0 ? text.length : newlineAt;
+    // "start-end rwxp": the third letter after the first space.
+    if (text[text.indexOf(space, at) + 3] === letterX) {
+      const mapping = parseLine(text.toString('utf8', at, Math.min(end, at + lineBytesMax)));
+      if (mapping) mappings.push(mapping);
+    }
     at = end + 1;
   }
   return mappings;

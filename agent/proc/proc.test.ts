@@ -20,7 +20,7 @@ describe('maps', () => {
   ].join('\n');
 
   test('executable lines, and only they', () => {
-    expect(parseMaps(text)).toEqual([
+    expect(parseMaps(Buffer.from(text))).toEqual([
       { start: 0x401000n, end: 0x500000n, fileOffset: 0x1000n, device: 'fd:00', inode: 123n, path: '/bin/a b', deleted: false },
       { start: 0x7f0000000000n, end: 0x7f0000001000n, fileOffset: 0n, device: '00:05', inode: 99n, path: '/memfd:jit', deleted: true },
       { start: 0x7f0000002000n, end: 0x7f0000003000n, fileOffset: 0n, device: '00:00', inode: 0n, path: '', deleted: false },
@@ -30,7 +30,7 @@ describe('maps', () => {
   });
 
   test('an address finds its mapping, the gaps find none', () => {
-    const mappings = parseMaps(text);
+    const mappings = parseMaps(Buffer.from(text));
     expect(mappingAt(mappings, 0x401000n)?.path).toBe('/bin/a b');
     expect(mappingAt(mappings, 0x4fffffn)?.path).toBe('/bin/a b');
     expect(mappingAt(mappings, 0x500000n)).toBeNull();
@@ -41,7 +41,8 @@ describe('maps', () => {
 
   test('a process with more mappings than the cap', () => {
     const line = (index: number) => `${(0x10000 + index * 0x2000).toString(16)}-${(0x11000 + index * 0x2000).toString(16)} r-xp 00000000 00:00 0`;
-    expect(parseMaps(Array.from({ length: executableMappingsMax + 100 }, (_, index) => line(index)).join('\n'))).toHaveLength(executableMappingsMax);
+    const lines = Array.from({ length: executableMappingsMax + 100 }, (_, index) => line(index));
+    expect(parseMaps(Buffer.from(lines.join('\n')))).toHaveLength(executableMappingsMax);
   });
 });
 
