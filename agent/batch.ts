@@ -2,7 +2,7 @@
 // equal identity (stack, thread, CPU) share one entry with a timestamp each.
 import { agentScopeName, lostFunctionName, lostReasonAttribute, lostSampleType } from '../schemas/otlp/attributes.ts';
 import { type AttributeValue, type ProfileHeader, ProfilesWriter, type SampleEntry } from '../schemas/otlp/writer.ts';
-import { type FrameSources, FrameWriter } from './frames.ts';
+import { type CutReason, type FrameSources, FrameWriter, type WrittenStack } from './frames.ts';
 import type { LossReason } from './losses.ts';
 import type { Process } from './processes.ts';
 import type { RawStack } from './raw-stacks.ts';
@@ -43,7 +43,7 @@ export class Batch {
   readonly #frames: FrameWriter;
   /** By the process's attributes as they were: an exec within a batch begins a resource of its own. */
   readonly #resources = new Map<Process['attributes'], Map<string, SampleGroup>>();
-  readonly #stacks = new Map<bigint, number>();
+  readonly #stacks = new Map<bigint, WrittenStack>();
   #samples = 0;
   #firstNanos: bigint;
   #lastNanos: bigint;
@@ -64,7 +64,8 @@ export class Batch {
     return this.#writer.bytes + 48 * this.#samples;
   }
 
-  add(sample: ThreadSample, nowMillis: number): void {
+  /** Why its stack does not reach its root; null where it does. */
+  add(sample: ThreadSample, nowMillis: number): CutReason | null {
     let stack = this.#stacks.get(sample.stackId);
     if (stack === undefined) {
       stack = this.#frames.stack(sample.stack, sample.process, nowMillis);
@@ -75,15 +76,16 @@ export class Batch {
       groups = new Map();
       this.#resources.set(sample.process.attributes, groups);
     }
-    const key = `${stack} ${sample.tid} ${sample.cpu} ${sample.threadName}`;
+    const key = `${stack.index} ${sample.tid} ${sample.cpu} ${sample.threadName}`;
     let group = groups.get(key);
     if (group === undefined) {
-      group = { stack, attributes: this.#sampleAttributes(sample), timestampsNanos: [] };
+      group = { stack: stack.index, attributes: this.#sampleAttributes(sample), timestampsNanos: [] };
       groups.set(key, group);
     }
     group.timestampsNanos.push(sample.timeNanos);
     this.#samples++;
     this.#cover(sample.timeNanos);
+    return stack.cut;
   }
 
   /** The message; the batch is done afterwards. Null where there is nothing to say. */

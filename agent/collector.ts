@@ -5,7 +5,7 @@ import { eventKind, sampleEventLayout, sampleFlags, sampleLimits } from './bpf/l
 import type { Ring } from './bpf/ring.ts';
 import type { Sampler } from './bpf/sampler.ts';
 import { anchorNanos, realtimeNanos } from './clock.ts';
-import { type CutReason, cutReason, type FrameSources } from './frames.ts';
+import type { CutReason, FrameSources } from './frames.ts';
 import { batchBytesMax } from './limits.ts';
 import { kernelLosses, type Losses } from './losses.ts';
 import { parseStackEvent, RawStacks } from './raw-stacks.ts';
@@ -110,10 +110,12 @@ export class Collector {
       losses.add(this.#stacks.isFull ? 'stack_cache_full' : 'stack_missing', 1);
       return;
     }
-    const reason = cutReason(stack.cut);
-    if (reason !== null) this.cut.set(reason, (this.cut.get(reason) ?? 0) + 1);
     const timeNanos = view.getBigUint64(at + sampleEventLayout.time, true) + this.#anchorNanos;
-    this.#batch.add({ process, tid, threadName, cpu: view.getUint32(at + sampleEventLayout.cpu, true), timeNanos, stackId, stack }, this.#nowMillis);
+    const reason = this.#batch.add(
+      { process, tid, threadName, cpu: view.getUint32(at + sampleEventLayout.cpu, true), timeNanos, stackId, stack },
+      this.#nowMillis,
+    );
+    if (reason !== null) this.cut.set(reason, (this.cut.get(reason) ?? 0) + 1);
     this.#samples++;
   }
 }

@@ -1,11 +1,14 @@
 // From a raw stack to locations of a batch. Native frames leave the host as build id + address in the
 // file; the kernel's are named here, where its symbols are. What has neither keeps the name of its memory
 // and no address: addresses of JIT code and of anonymous memory are new at each start.
-import { fileOffsetToAddress } from '../lib/elf/elf.ts';
+// A program without frame pointers leads the kernel's walk astray: where the chain of frame pointers does
+// not end as it should, a caller that lies in no executable memory is none, and the stack is cut there.
+import { type ElfSegment, fileOffsetToAddress, segmentExecutable, segmentLoad } from '../lib/elf/elf.ts';
 import { addressKindAttribute, addressKindFileOffset, cutFunctionName, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
 import type { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
 import type { Kernel } from './kernel.ts';
+import { executableMappingsMax } from './limits.ts';
 import type { MappedFile, MappedFiles } from './mapped-files.ts';
 import { type ExecutableMapping, mappingAt } from './proc/maps.ts';
 import type { Process, Processes } from './processes.ts';
@@ -31,6 +34,24 @@ export function cutReason(cut: number): CutReason | null {
   return cutReasons.find(([bit]) => (cut & bit) !== 0)?.[1] ?? null;
 }
 
+export interface WrittenStack {
+  /** In the batch's stack table. */
+  readonly index: number;
+  readonly cut: CutReason | null;
+}
+
+interface FrameContext {
+  readonly process: Process;
+  readonly nowMillis: number;
+  /** Whether this caller may be none: whatever the frame pointer register held. */
+  readonly mayStray: boolean;
+}
+
+/** In place of a location: no code lies there. */
+const astray = -1;
+/** No file system has larger ones; the kernel gives a build id and an offset far beyond it for an address below the file's memory. */
+const fileBytesMax = 2n ** 53n;
+
 /** Locations of one batch; what was worked out for a frame once is not worked out again. */
 export class FrameWriter {
   readonly #writer: ProfilesWriter;
@@ -39,23 +60,29 @@ export class FrameWriter {
   /** By file and address, shared by all processes. */
   readonly #fileLocations = new Map<MappedFile, Map<bigint, number>>();
   readonly #fileMappings = new Map<MappedFile, Map<number, number>>();
-  /** pid:build id that no file of the process has; looking again costs a walk over all its mappings. */
-  readonly #missingBuildIds = new Set<string>();
+  /** The file of a process that has a build id, null = none; looking for it costs a walk over all its mappings. */
+  readonly #filesOfProcess = new Map<Process, Map<string, MappedFile | null>>();
 
   constructor(writer: ProfilesWriter, sources: FrameSources) {
     this.#writer = writer;
     this.#sources = sources;
   }
 
-  /** Index into the batch's stack table. */
-  stack(raw: RawStack, process: Process, nowMillis: number): number {
+  stack(raw: RawStack, process: Process, nowMillis: number): WrittenStack {
     const locations = raw.kernelAddresses.map((address, index) => this.#kernelLocation(index === 0 ? address : address - 1n));
     const frames = new DataView(raw.userFrames.buffer, raw.userFrames.byteOffset, raw.userFrames.byteLength);
     const count = raw.userFrames.length / userFrameLayout.bytes;
-    for (let index = 0; index < count; index++) locations.push(this.#userLocation(frames, index, raw, process, nowMillis));
-    const reason = cutReason(raw.cut);
-    if (reason !== null) locations.push(this.#cutLocation(reason));
-    return this.#writer.stack(locations);
+    let cut = cutReason(raw.cut);
+    for (let index = 0; index < count; index++) {
+      const location = this.#userLocation(frames, index, raw, { process, nowMillis, mayStray: index > 0 && isChainBroken(raw) });
+      if (location === astray) {
+        cut = 'frame_pointer_missing';
+        break;
+      }
+      locations.push(location);
+    }
+    if (cut !== null) locations.push(this.#cutLocation(cut));
+    return { index: this.#writer.stack(locations), cut };
   }
 
   #kernelLocation(address: bigint): number {
@@ -82,26 +109,24 @@ export class FrameWriter {
     return this.#writer.location(mapping, found.offset, lines, [type]);
   }
 
-  #userLocation(frames: DataView, index: number, raw: RawStack, process: Process, nowMillis: number): number {
+  #userLocation(frames: DataView, index: number, raw: RawStack, context: FrameContext): number {
     const at = index * userFrameLayout.bytes;
     // The leaf is where the CPU is; every other is a return address, and the call lies before it.
     const back = index === 0 ? 0n : 1n;
-    const value = frames.getBigUint64(at + userFrameLayout.offsetOrIp, true) - back;
+    const value = BigInt.asUintN(64, frames.getBigUint64(at + userFrameLayout.offsetOrIp, true) - back);
     const status = frames.getInt32(at + userFrameLayout.status, true);
     if (status === userFrameStatus.frameBuildId) {
       const buildId = Buffer.from(raw.userFrames.buffer, raw.userFrames.byteOffset + at + userFrameLayout.buildId, 20).toString('hex');
-      return this.#buildIdLocation(buildId, value, process, nowMillis);
+      return this.#buildIdLocation(buildId, value, context);
     }
-    if (status === userFrameStatus.frameIp) return this.#addressLocation(value, process, nowMillis);
-    return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
+    if (status === userFrameStatus.frameIp) return this.#addressLocation(value, context);
+    return this.#unknownLocation();
   }
 
-  /** The kernel pads build ids to 20 bytes with zeros, and a shorter one may end in zeros of its own. */
-  #buildIdLocation(padded: string, offset: bigint, process: Process, nowMillis: number): number {
-    const known = this.#sources.files.byBuildId(padded) ?? this.#sources.files.byBuildId(padded.replace(/(00)+$/, ''));
-    if (known !== null) return this.#fileLocation(known, offset);
-    const file = this.#findFileOf(padded, process, nowMillis);
-    if (file !== null) return this.#fileLocation(file, offset);
+  #buildIdLocation(padded: string, offset: bigint, context: FrameContext): number {
+    const file = this.#fileOf(padded, context);
+    if (file !== null) return this.#fileLocation(file, offset, context.mayStray);
+    if (context.mayStray && offset >= fileBytesMax) return astray;
     const mapping = this.#writer.mapping({
       memoryStart: 0n,
       memoryLimit: 0n,
@@ -112,34 +137,57 @@ export class FrameWriter {
     return this.#writer.location(mapping, offset, [], [this.#nativeType()]);
   }
 
-  #findFileOf(padded: string, process: Process, nowMillis: number): MappedFile | null {
-    const key = `${process.pid}:${padded}`;
-    if (this.#missingBuildIds.has(key)) return null;
-    const file = this.#readFileOf(padded, process) ?? (this.#sources.processes.rereadMaps(process, nowMillis) ? this.#readFileOf(padded, process) : null);
-    if (file === null) this.#missingBuildIds.add(key);
-    return file;
+  #fileOf(padded: string, context: FrameContext): MappedFile | null {
+    const { process } = context;
+    let files = this.#filesOfProcess.get(process);
+    if (files === undefined) {
+      files = new Map();
+      this.#filesOfProcess.set(process, files);
+    }
+    const known = files.get(padded);
+    if (known !== undefined) return known;
+    const found = this.#findFileOf(padded, context);
+    if (found !== 'later') files.set(padded, found);
+    return found === 'later' ? null : found;
   }
 
-  /** Looks through the files of a process for one with this build id. */
-  #readFileOf(padded: string, process: Process): MappedFile | null {
-    if (!process.isAlive) return null;
+  /**
+   * The process's own file first: copies of a file, stripped ones too, share a build id. One that
+   * ended before it could be looked at gets the file that another process has.
+   */
+  #findFileOf(padded: string, { process, nowMillis }: FrameContext): MappedFile | null | 'later' {
+    const { files, processes } = this.#sources;
+    // The kernel pads build ids to 20 bytes with zeros, and a shorter one may end in zeros of its own.
+    const elsewhere = files.byBuildId(padded) ?? files.byBuildId(padded.replace(/(00)+$/, ''));
+    if (!process.isAlive) return elsewhere;
+    if (elsewhere !== null && process.mappings.some(({ path }) => path === elsewhere.path)) return elsewhere;
+    const own = this.#searchFiles(padded, process);
+    if (own !== null) return own;
+    if (elsewhere !== null) return elsewhere;
+    return processes.rereadMaps(process, nowMillis) ? this.#searchFiles(padded, process) : null;
+  }
+
+  #searchFiles(padded: string, process: Process): MappedFile | null | 'later' {
+    let isComplete = true;
     for (const mapping of process.mappings) {
       const file = this.#sources.files.find(process.pid, mapping);
-      if (typeof file === 'object' && file.ids.gnu !== null && file.ids.gnu.padEnd(40, '0').slice(0, 40) === padded) return file;
+      if (file === 'later') isComplete = false;
+      else if (file !== 'none' && file.ids.gnu !== null && file.ids.gnu.padEnd(40, '0').slice(0, 40) === padded) return file;
     }
-    return null;
+    return isComplete ? null : 'later';
   }
 
-  #addressLocation(address: bigint, process: Process, nowMillis: number): number {
+  #addressLocation(address: bigint, { process, nowMillis, mayStray }: FrameContext): number {
     let mapping = mappingAt(process.mappings, address);
     if (mapping === null && this.#sources.processes.rereadMaps(process, nowMillis)) mapping = mappingAt(process.mappings, address);
-    if (mapping === null) return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
+    // Without maps, or with more than we read, it may be anything.
+    if (mapping === null) return mayStray && knowsItsMemory(process) ? astray : this.#unknownLocation();
     const file = process.isAlive ? this.#sources.files.find(process.pid, mapping) : 'none';
-    if (typeof file === 'object') return this.#fileLocation(file, address - mapping.start + mapping.fileOffset);
+    if (typeof file === 'object') return this.#fileLocation(file, address - mapping.start + mapping.fileOffset, mayStray);
     return this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []);
   }
 
-  #fileLocation(file: MappedFile, offset: bigint): number {
+  #fileLocation(file: MappedFile, offset: bigint, mayStray: boolean): number {
     let locations = this.#fileLocations.get(file);
     if (locations === undefined) {
       locations = new Map();
@@ -147,13 +195,14 @@ export class FrameWriter {
     }
     const known = locations.get(offset);
     if (known !== undefined) return known;
-    const location = this.#newFileLocation(file, offset);
+    const address = offset < fileBytesMax ? fileOffsetToAddress(file, Number(offset)) : null;
+    if (address === null && mayStray && file.segments.some(isExecutable)) return astray;
+    const location = this.#newFileLocation(file, offset, address);
     locations.set(offset, location);
     return location;
   }
 
-  #newFileLocation(file: MappedFile, offset: bigint): number {
-    const address = fileOffsetToAddress(file, Number(offset));
+  #newFileLocation(file: MappedFile, offset: bigint, address: bigint | null): number {
     const segment = address === null ? -1 : file.segments.findIndex((candidate) => isIn(candidate, address));
     return this.#writer.location(this.#fileMapping(file, segment), address ?? offset, [], [this.#nativeType()]);
   }
@@ -190,6 +239,10 @@ export class FrameWriter {
     return this.#writer.mapping({ memoryStart: 0n, memoryLimit: 0n, fileOffset: 0n, fileName, attributes: [] });
   }
 
+  #unknownLocation(): number {
+    return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
+  }
+
   #nativeType(): number {
     return this.#writer.attribute('profile.frame.type', frameTypes.native);
   }
@@ -200,8 +253,15 @@ export class FrameWriter {
   }
 }
 
+const isChainBroken = ({ cut }: RawStack): boolean => (cut & (stackCut.cutFramePointer | stackCut.cutUserDepth)) !== 0;
+
+const isExecutable = ({ type, flags }: ElfSegment): boolean => type === segmentLoad && (flags & segmentExecutable) !== 0;
+
+/** Whether an address outside its mappings is none of its code. */
+const knowsItsMemory = ({ isAlive, mappings }: Process): boolean => isAlive && mappings.length > 0 && mappings.length < executableMappingsMax;
+
 const isIn = (segment: { type: number; address: bigint; memoryBytes: number }, address: bigint): boolean =>
-  segment.type === 1 && address >= segment.address - (segment.address % 4096n) && address < segment.address + BigInt(segment.memoryBytes);
+  segment.type === segmentLoad && address >= segment.address - (segment.address % 4096n) && address < segment.address + BigInt(segment.memoryBytes);
 
 /** Memory without a file, or with one that is no ELF file: a JIT's. */
 function memoryName(mapping: ExecutableMapping): string {

@@ -30,6 +30,8 @@ export const processRereadMillis = 15_000;
  * as long each time that it told nothing new, since garbage addresses never become known.
  */
 export const mapsRereadMillis = 1_000;
+/** The first time sooner: a process that has just begun is still mapping its libraries. */
+export const mapsFirstRereadMillis = 200;
 export const mapsRereadMillisMax = 60_000;
 
 /** The kernel's own limit is 65,530 mappings (vm.max_map_count); raised on some database hosts. */

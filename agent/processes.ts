@@ -6,6 +6,7 @@ import {
   cgroupBytesMax,
   environBytesMax,
   mapsBytesMax,
+  mapsFirstRereadMillis,
   mapsRereadMillis,
   mapsRereadMillisMax,
   pathCharactersMax,
@@ -66,7 +67,7 @@ export class Processes {
     const before = process.mappings;
     read(process, nowMillis);
     const isNew = process.isAlive && process.mappings !== before;
-    process.mapsWaitMillis = isNew ? mapsRereadMillis : Math.min(mapsRereadMillisMax, 2 * process.mapsWaitMillis);
+    process.mapsWaitMillis = isNew ? mapsRereadMillis : Math.min(mapsRereadMillisMax, Math.max(mapsRereadMillis, 2 * process.mapsWaitMillis));
     return isNew;
   }
 
@@ -85,7 +86,7 @@ function newProcess(pid: number, startNanos: bigint, isKernelThread: boolean, na
     mappings: [],
     mainThreadName: name,
     readAtMillis: nowMillis,
-    mapsWaitMillis: mapsRereadMillis,
+    mapsWaitMillis: mapsFirstRereadMillis,
     seenAtMillis: nowMillis,
   };
 }

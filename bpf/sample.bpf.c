@@ -105,8 +105,9 @@ __noinline int chain_is_cut(__u32 frames)
 	__u64 frame = frame_pointer_of_current(), next;
 
 	for (__u32 i = 0; i < USER_FRAMES_MAX; i++) {
+		/* 0 at once: only in a first function itself; far more often it is a register in other use. */
 		if (frame == 0)
-			return 0;
+			return i == 0;
 		if (i > frames || (frame & 7) != 0)
 			return 1;
 		if (bpf_probe_read_user(&next, sizeof(next), (void *)frame) != 0)
