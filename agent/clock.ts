@@ -5,6 +5,8 @@ import { clockGettime } from './bpf/native.ts';
 /** linux/time.h: CLOCK_REALTIME, CLOCK_MONOTONIC (what bpf_ktime_get_ns gives). */
 const clockRealtime = 0;
 const clockMonotonic = 1;
+/** CLOCK_BOOTTIME: monotonic, and goes on while the host is suspended. */
+const clockBoot = 7;
 
 const time = new BigInt64Array(2);
 const timeBytes = new Uint8Array(time.buffer);
@@ -15,6 +17,8 @@ function read(clock: number): bigint {
 }
 
 export const realtimeNanos = (): bigint => read(clockRealtime);
+
+export const bootMillis = (): number => Number(read(clockBoot) / 1_000n) / 1_000;
 
 /** What to add to a monotonic time now, nanoseconds. */
 export function anchorNanos(): bigint {

@@ -50,7 +50,6 @@ export class Collector {
     this.#nowMillis = performance.now();
     this.#options.sources.files.startDrain();
     this.#options.ring.drain(this.#onEvent);
-    if (this.#batch.bytes > batchBytesMax) this.cutBatch();
   }
 
   /** Ends the batch: from here the kernel half sends each stack again with its next sample. */
@@ -61,14 +60,20 @@ export class Collector {
     this.#nowMillis = performance.now();
     this.#options.ring.drain(this.#onEvent);
     this.#countKernelLosses();
-    const endNanos = realtimeNanos();
-    const batch = this.#batch;
-    const bytes = batch.finish(endNanos, this.#options.losses.takeUnreported());
-    this.#batch = this.#newBatch(endNanos);
+    this.#endBatch();
     this.#stacks.nextEpoch();
     this.#options.sources.processes.forgetIdle(this.#nowMillis);
     this.#options.sources.kernel.refresh(this.#nowMillis);
-    if (bytes !== null) this.#options.onBatch({ bytes, samples: batch.samples });
+  }
+
+  /** Within an epoch too, when the message is large enough: the stacks are still here for the next. */
+  #endBatch(): void {
+    const endNanos = realtimeNanos();
+    const batch = this.#batch;
+    const losses = this.#options.losses.takeUnreported();
+    const bytes = batch.finish(endNanos, losses);
+    this.#batch = this.#newBatch(endNanos);
+    if (bytes !== null) this.#options.onBatch({ bytes, samples: batch.samples, losses });
   }
 
   #newBatch(startNanos: bigint): Batch {
@@ -117,6 +122,7 @@ export class Collector {
     );
     if (reason !== null) this.cut.set(reason, (this.cut.get(reason) ?? 0) + 1);
     this.#samples++;
+    if (this.#batch.bytes > batchBytesMax) this.#endBatch();
   }
 }
 

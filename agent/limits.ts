@@ -58,8 +58,8 @@ export const kallsymsRereadMillis = 30_000;
 export const batchBytesMax = 3 * 1024 * 1024;
 /** Encoded batches that wait for the endpoint. At 100 kB a batch on a common host this is half an hour. */
 export const queueBytesMax = 32 * 1024 * 1024;
-/** A batch is not sent again when its first attempt is older: the lake knows a repeated profile for this long (docs/lake.md). */
-export const unconfirmedMillis = 15 * 60_000;
+/** A batch is not sent again when its first attempt is older. The lake knows a repeated profile for 15 minutes (docs/lake.md); an attempt takes time too. */
+export const unconfirmedMillis = 14 * 60_000;
 /** Spread of the batch interval, so that a fleet does not send in step. */
 export const batchJitter = 0.2;
 export const retryMillisMin = 1_000;

@@ -11,6 +11,7 @@ export const lossReasons = [
   'queue_full',
   'rejected',
   'unconfirmed',
+  'stopped',
 ] as const;
 export type LossReason = (typeof lossReasons)[number];
 
@@ -29,6 +30,11 @@ export class Losses {
     if (samples <= 0) return;
     this.total.set(reason, (this.total.get(reason) ?? 0) + samples);
     this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + samples);
+  }
+
+  /** A batch that reported them was lost itself: the next does. */
+  reportAgain(losses: ReadonlyMap<LossReason, number>): void {
+    for (const [reason, samples] of losses) this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + samples);
   }
 
   /** What no batch has reported yet; afterwards it has. */

@@ -58,28 +58,37 @@ export const startAgent: StartStage<AgentOptions> = async (options, { logger, me
   const periodNanos = samplingPeriodNanos(options.rateHz);
   const cpus = onlineCpus().length;
   const sampler = loadSampler({ ringBytes: options.ringBytes ?? ringBytesFor(options.rateHz, cpus), seenStacks: seenStacksFor(options.rateHz, cpus) });
-  const ring = openRing(sampler.ringFd, sampler.ringBytes);
-  const losses = new Losses();
-  const processes = new Processes();
-  const delivery = new Delivery({
-    transport,
-    logger,
-    onLoss: (reason, samples) => losses.add(reason, samples),
-  });
-  const collector = new Collector({
-    sampler,
-    ring,
-    losses,
-    sources: { kernel: new Kernel(logger), files: new MappedFiles(), processes },
-    hostAttributes: hostAttributes(options.resourceAttributes),
-    agentVersion: options.version,
-    periodNanos,
-    onBatch: (batch) => delivery.add(batch),
-  });
-  observeAgent(meter, { collector, losses, delivery, processes, readCounters: sampler.readCounters });
-  logger.debug('sampler loaded', { verifiedInstructions: sampler.verifiedInstructions, ringBytes: sampler.ringBytes, periodNanos });
-  const events = await startPerfEvents(sampler.programFd, periodNanos);
-  return running(options, { sampler, ring, events, collector, delivery, transport });
+  try {
+    logger.debug('sampler loaded', { verifiedInstructions: sampler.verifiedInstructions, ringBytes: sampler.ringBytes, periodNanos });
+    const ring = openRing(sampler.ringFd, sampler.ringBytes);
+    const losses = new Losses();
+    const processes = new Processes();
+    const delivery = new Delivery({
+      transport,
+      logger,
+      onLost: (reason, batch) => {
+        losses.add(reason, batch.samples);
+        losses.reportAgain(batch.losses);
+      },
+    });
+    const collector = new Collector({
+      sampler,
+      ring,
+      losses,
+      sources: { kernel: new Kernel(logger), files: new MappedFiles(), processes },
+      hostAttributes: hostAttributes(options.resourceAttributes),
+      agentVersion: options.version,
+      periodNanos,
+      onBatch: (batch) => delivery.add(batch),
+    });
+    const events = await startPerfEvents(sampler.programFd, periodNanos);
+    observeAgent(meter, { collector, losses, delivery, processes, readCounters: sampler.readCounters });
+    return running(options, { sampler, ring, events, collector, delivery, transport });
+  } catch (error) {
+    sampler.close();
+    transport.close();
+    throw error;
+  }
 };
 
 interface Parts {
@@ -123,8 +132,9 @@ function running(options: AgentOptions, { sampler, ring, events, collector, deli
 function openTransport(options: AgentOptions): Transport {
   if (!URL.canParse(options.endpoint))
     throw new PipelineError('config_invalid', `endpoint: found ${JSON.stringify(options.endpoint)}, expected a URL like http://127.0.0.1:4317`);
+  const userAgent = `flamelake-agent/${options.version}`;
   const tls = { ca: readKeyFile(options.certificateFile), certificate: readKeyFile(options.clientCertificateFile), key: readKeyFile(options.clientKeyFile) };
-  return options.protocol === 'grpc' ? openGrpc({ ...options, tls }) : openHttp({ ...options, tls });
+  return options.protocol === 'grpc' ? openGrpc({ ...options, userAgent, tls }) : openHttp({ ...options, userAgent, tls });
 }
 
 function readKeyFile(path: string | undefined): Buffer | null {

@@ -23,6 +23,12 @@ export function observeAgent(meter: Meter, observed: Observed): void {
     const counters = readCounters();
     return counters[counter.counterTicks]! - counters[counter.counterIdle]!;
   });
+  sum(
+    'flamelake.agent.stacks.forgotten',
+    '{stack}',
+    'Stacks that the full map of sent stacks did not take; they are sent again',
+    () => readCounters()[counter.counterSeenFull]!,
+  );
   sum('flamelake.agent.stacks', '{stack}', 'Stacks sent by the kernel half', () => readCounters()[counter.counterStacks]!);
   meter.createObservableCounter('flamelake.agent.lost', { unit: '{sample}', description: 'Samples lost, by reason' }).addCallback((result) => {
     for (const [reason, samples] of losses.total) result.observe(samples, { reason });
@@ -33,6 +39,7 @@ export function observeAgent(meter: Meter, observed: Observed): void {
       for (const [reason, samples] of collector.cut) result.observe(samples, { reason });
     });
   sum('flamelake.agent.sent.size', 'By', 'Message bytes that the endpoint took, before compression', () => delivery.sentBytes);
+  sum('flamelake.agent.rejected', '{profile}', 'Profiles that the endpoint left out of messages that it took', () => delivery.rejectedProfiles);
   meter
     .createObservableCounter('flamelake.agent.attempts', { unit: '{attempt}', description: 'Attempts to send a batch, by outcome' })
     .addCallback((result) => {

@@ -19,9 +19,10 @@ const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes
 
 export function openGrpc(options: TransportOptions): Transport {
   const url = new URL(options.endpoint);
-  const client = new Client(url.host, channelCredentials(url, options), {
+  const client = new Client(target(url), channelCredentials(url, options), {
     'grpc.default_compression_algorithm': options.compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
     'grpc.max_receive_message_length': responseBytesMax,
+    'grpc.primary_user_agent': options.userAgent,
     'grpc.enable_retries': 0,
     // An endpoint that comes back is found again soon; our own backoff decides how often it is asked.
     'grpc.initial_reconnect_backoff_ms': 500,
@@ -54,6 +55,9 @@ export function openGrpc(options: TransportOptions): Transport {
     close: () => client.close(),
   };
 }
+
+/** grpc-js takes 443 where no port is named; a URL's own default depends on its scheme, and `new URL` leaves it out. */
+const target = (url: URL): string => `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
 
 function channelCredentials(url: URL, { tls }: TransportOptions): ChannelCredentials {
   return url.protocol === 'https:' ? ChannelCredentials.createSsl(tls.ca, tls.key, tls.certificate) : credentials.createInsecure();

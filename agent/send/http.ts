@@ -18,7 +18,12 @@ export function openHttp(options: TransportOptions): Transport {
   const agent = isTls
     ? new HttpsAgent({ keepAlive: true, maxSockets: 1, ...(ca && { ca }), ...(certificate && { cert: certificate }), ...(key && { key }) })
     : new HttpAgent({ keepAlive: true, maxSockets: 1 });
-  const headers: Record<string, string> = { ...options.headers, 'content-type': 'application/x-protobuf', [versionHeaderName]: versionHeaderValue };
+  const headers: Record<string, string> = {
+    'user-agent': options.userAgent,
+    ...options.headers,
+    'content-type': 'application/x-protobuf',
+    [versionHeaderName]: versionHeaderValue,
+  };
   if (options.compression !== 'none') headers['content-encoding'] = options.compression;
   return {
     endpoint: `${url.origin}${url.pathname}`,

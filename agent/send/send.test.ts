@@ -27,6 +27,7 @@ const options = (endpoint: string, more: Partial<TransportOptions> = {}): Transp
   compression: 'none',
   headers: { 'x-key': 'v' },
   timeoutMillis: 5_000,
+  userAgent: 'test/1',
   tls: { ca: null, certificate: null, key: null },
   ...more,
 });
@@ -215,7 +216,7 @@ describe('delivery', () => {
   const logger = createLogger({ name: 'test', level: 'error', format: 'text', write: () => {} });
   const start = (transport: Transport) => {
     const lost: [string, number][] = [];
-    return { lost, delivery: new Delivery({ transport, logger, onLoss: (reason, samples) => lost.push([reason, samples]) }) };
+    return { lost, delivery: new Delivery({ transport, logger, onLost: (reason, { samples }) => lost.push([reason, samples]) }) };
   };
   const accepted: SendResult = { kind: 'accepted', rejected: 0, message: '' };
 
@@ -223,8 +224,8 @@ describe('delivery', () => {
     const transport = scripted([{ kind: 'retry', afterMillis: 1, message: 'busy' }, accepted, accepted]);
     const { delivery, lost } = start(transport);
     const [first, second] = [Buffer.from('1'), Buffer.from('2')];
-    delivery.add({ bytes: first, samples: 1 });
-    delivery.add({ bytes: second, samples: 1 });
+    delivery.add({ bytes: first, samples: 1, losses: new Map() });
+    delivery.add({ bytes: second, samples: 1, losses: new Map() });
     await delivery.stop(10_000);
     expect(transport.sent).toEqual([first, first, second]);
     expect(transport.sent[0]).toBe(transport.sent[1]);
@@ -234,8 +235,8 @@ describe('delivery', () => {
   test('what is refused is counted, and the next goes on', async () => {
     const transport = scripted([{ kind: 'refused', message: 'no' }, accepted]);
     const { delivery, lost } = start(transport);
-    delivery.add({ bytes: Buffer.from('1'), samples: 7 });
-    delivery.add({ bytes: Buffer.from('2'), samples: 1 });
+    delivery.add({ bytes: Buffer.from('1'), samples: 7, losses: new Map() });
+    delivery.add({ bytes: Buffer.from('2'), samples: 1, losses: new Map() });
     await delivery.stop(10_000);
     expect(lost).toEqual([['rejected', 7]]);
     expect(transport.sent).toHaveLength(2);
@@ -244,26 +245,44 @@ describe('delivery', () => {
   test('asked to wait longer than the lake remembers: given up and counted', async () => {
     const transport = scripted([{ kind: 'retry', afterMillis: 16 * 60_000, message: 'much later' }]);
     const { delivery, lost } = start(transport);
-    delivery.add({ bytes: Buffer.from('1'), samples: 5 });
+    delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
     await delivery.stop(10_000);
     expect(lost).toEqual([['unconfirmed', 5]]);
+  });
+  test('asked to wait, it waits with whatever comes next', async () => {
+    const transport = scripted([{ kind: 'retry', afterMillis: 16 * 60_000, message: 'much later' }]);
+    const { delivery, lost } = start(transport);
+    delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
+    delivery.add({ bytes: Buffer.from('2'), samples: 6, losses: new Map() });
+    await delivery.stop(100);
+    expect(transport.sent).toHaveLength(1);
+    expect(lost).toEqual([
+      ['unconfirmed', 5],
+      ['stopped', 6],
+    ]);
+  });
+  test('profiles that were left out of a batch are counted', async () => {
+    const { delivery, lost } = start(scripted([{ kind: 'accepted', rejected: 3, message: 'too old' }, accepted]));
+    for (const name of ['1', '2']) delivery.add({ bytes: Buffer.from(name), samples: 7, losses: new Map() });
+    await delivery.stop(10_000);
+    expect([delivery.rejectedProfiles, delivery.sentBytes, lost]).toEqual([3, 2, []]);
   });
   test('stopped while the endpoint is away: bounded, and counted', async () => {
     const transport = scripted(Array.from({ length: 100 }, (): SendResult => ({ kind: 'retry', afterMillis: 60_000, message: 'away' })));
     const { delivery, lost } = start(transport);
-    delivery.add({ bytes: Buffer.from('1'), samples: 5 });
-    delivery.add({ bytes: Buffer.from('2'), samples: 6 });
+    delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
+    delivery.add({ bytes: Buffer.from('2'), samples: 6, losses: new Map() });
     await delivery.stop(20);
     expect(lost).toEqual([
       ['unconfirmed', 5],
-      ['unconfirmed', 6],
+      ['stopped', 6],
     ]);
   });
   test('a full queue drops the oldest that is not on its way', async () => {
     const transport = scripted(Array.from({ length: 100 }, (): SendResult => ({ kind: 'retry', afterMillis: 60_000, message: 'away' })));
     const { delivery, lost } = start(transport);
     const half = Buffer.alloc(queueBytesMax / 2);
-    for (const samples of [1, 2, 3]) delivery.add({ bytes: half, samples });
+    for (const samples of [1, 2, 3]) delivery.add({ bytes: half, samples, losses: new Map() });
     expect(lost).toEqual([['queue_full', 2]]);
     expect(delivery.queuedBytes).toBe(queueBytesMax);
     await delivery.stop(1);

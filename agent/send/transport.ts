@@ -21,6 +21,7 @@ export interface TransportOptions {
   readonly compression: 'gzip' | 'zstd' | 'none';
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMillis: number;
+  readonly userAgent: string;
   readonly tls: { readonly ca: Buffer | null; readonly certificate: Buffer | null; readonly key: Buffer | null };
 }
 

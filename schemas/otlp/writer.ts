@@ -79,6 +79,7 @@ export class ProfilesWriter {
   readonly #links = new Table(4);
   readonly #attributes = new Table(6);
   readonly #stacks = new Table(7);
+  readonly #tables: readonly Table[] = [this.#mappings, this.#locations, this.#functions, this.#links, this.#attributes, this.#stacks];
   readonly #strings = new Map<string, number>([['', 0]]);
   readonly #stringBytes = new WireWriter(16_384);
   readonly #resources = new WireWriter(16_384);
@@ -94,7 +95,9 @@ export class ProfilesWriter {
 
   /** Wire bytes so far, without what `add…` calls to come will take. */
   get bytes(): number {
-    return this.#tables().reduce((sum, table) => sum + table.entries.length, this.#stringBytes.length + this.#resources.length);
+    let bytes = this.#stringBytes.length + this.#resources.length;
+    for (const table of this.#tables) bytes += table.entries.length;
+    return bytes;
   }
 
   string(text: string): number {
@@ -194,14 +197,10 @@ export class ProfilesWriter {
   /** The whole message; the writer is done afterwards. */
   finish(): Uint8Array {
     const dictionary = new WireWriter(this.bytes);
-    for (const table of this.#tables()) dictionary.raw(table.entries.view());
+    for (const table of this.#tables) dictionary.raw(table.entries.view());
     dictionary.raw(this.#stringBytes.view());
     this.#resources.messageField(2, dictionary.view());
     return Uint8Array.prototype.slice.call(this.#resources.view());
-  }
-
-  #tables(): readonly Table[] {
-    return [this.#mappings, this.#locations, this.#functions, this.#links, this.#attributes, this.#stacks];
   }
 
   #keyValue(key: string, value: AttributeValue): Uint8Array {
