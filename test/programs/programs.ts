@@ -1,4 +1,4 @@
-// Builds the C programs of this folder with frame pointers, a symbol table and a build id that the
+// Builds the C programs of this folder with frame pointers (or without), a symbol table and a build id that the
 // test chooses, and runs them. What they print is JSON: what they know of their own CPU time.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -13,7 +13,7 @@ export interface Program {
 const compilers = ['cc', 'gcc', 'clang'] as const;
 
 /** Lower hex, 20 bytes, as linkers make them; the name is part of it so that no two are equal. */
-export function buildProgram(source: string, folder: string, name = source.replace(/_/g, '-')): Program {
+export function buildProgram(source: string, folder: string, name = source.replace(/_/g, '-'), options: { framePointers?: boolean } = {}): Program {
   mkdirSync(folder, { recursive: true });
   const buildId = Buffer.from(`${name}${'.'.repeat(20)}`)
     .toString('hex')
@@ -21,8 +21,7 @@ export function buildProgram(source: string, folder: string, name = source.repla
   const path = join(folder, name);
   const flags = [
     '-O2',
-    '-fno-omit-frame-pointer',
-    '-mno-omit-leaf-frame-pointer',
+    ...(options.framePointers === false ? ['-fomit-frame-pointer'] : ['-fno-omit-frame-pointer', '-mno-omit-leaf-frame-pointer']),
     '-fno-optimize-sibling-calls',
     '-Wall',
     '-Werror',
