@@ -110,13 +110,13 @@ const modulesMax = 0xfffe;
 class SymbolReader {
   readonly #moduleIndex: Map<string, number>;
   readonly #modules: readonly KernelModule[];
-  #addresses = new Float64Array(1 << 16);
-  #owners = new Uint16Array(1 << 16);
-  #nameStarts = new Uint32Array(1 << 16);
-  #nameBytes = new Uint16Array(1 << 16);
+  #addresses = new Float64Array(1 << 13);
+  #owners = new Uint16Array(1 << 13);
+  #nameStarts = new Uint32Array(1 << 13);
+  #nameBytes = new Uint16Array(1 << 13);
   #count = 0;
   #isAscending = true;
-  #names = Buffer.allocUnsafeSlow(1 << 20);
+  #names = Buffer.allocUnsafeSlow(1 << 17);
   #namesLength = 0;
   /** The start of a line whose rest is in the next chunk. */
   #rest: Buffer = Buffer.alloc(0);

@@ -45,7 +45,7 @@ export function parseMaps(bytes: Uint8Array): ExecutableMapping[] {
 }
 
 function parseLine(line: string): ExecutableMapping | null {
-  const match = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) [r-][w-](x)[ps] ([0-9a-f]{1,16}) ([0-9a-f]+:[0-9a-f]+) (\d{1,20})(?: +(.*))?$/.exec(line);
+  const match = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) [r-][w-](x)[ps] ([0-9a-f]{1,16}) ([0-9a-f]+:[0-9a-f]+) (\d{1,20})(?: +(.*))?$/s.exec(line);
   if (!match) return null;
   const rawPath = (match[7] ?? '').slice(0, pathCharactersMax + deletedMark.length);
   const deleted = rawPath.endsWith(deletedMark);

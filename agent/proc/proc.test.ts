@@ -39,6 +39,11 @@ describe('maps', () => {
     expect(mappingAt([], 1n)).toBeNull();
   });
 
+  test('a path of any characters', () => {
+    const path = '/tmp/\r \u2028 \t\u0001 (deleted)x';
+    expect(parseMaps(Buffer.from(`401000-500000 r-xp 00001000 fd:00 123 ${path}\n`))).toMatchObject([{ path, deleted: false }]);
+  });
+
   test('a process with more mappings than the cap', () => {
     const line = (index: number) => `${(0x10000 + index * 0x2000).toString(16)}-${(0x11000 + index * 0x2000).toString(16)} r-xp 00000000 00:00 0`;
     const lines = Array.from({ length: executableMappingsMax + 100 }, (_, index) => line(index));
