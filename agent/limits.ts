@@ -46,8 +46,8 @@ export const attributeValueCharactersMax = 4_096;
 
 /** Executables and libraries whose build ids and segments are remembered, by identity of the file. */
 export const filesMax = 16_384;
-/** A new file costs a few reads; more new files than this in one drain wait for the next (their frames keep file offsets). */
-export const newFilesPerDrainMax = 64;
+/** A new file costs 0.3 ms; of more new ones in one drain the rest waits for the next (their frames keep file offsets until then). */
+export const newFilesPerDrainMax = 256;
 
 /** /proc/kallsyms is 10-15 MB on common kernels. */
 export const kallsymsBytesMax = 128 * 1024 * 1024;

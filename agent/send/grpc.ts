@@ -64,7 +64,8 @@ function channelCredentials(url: URL, { tls }: TransportOptions): ChannelCredent
 }
 
 function resultOfError(error: ServiceError): SendResult {
-  const message = `gRPC ${status[error.code] ?? error.code}: ${plain(error.details)}`;
+  // The library's own notes behind it are about name resolution and mostly empty.
+  const message = `gRPC ${status[error.code] ?? error.code}: ${plain(error.details.replace(/\s*Resolution note:.*$/s, ''))}`;
   const [details] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const afterMillis = details instanceof Uint8Array ? readRetryDelay(details) : null;
   const mayRetry = retryable.has(error.code) || (error.code === status.RESOURCE_EXHAUSTED && afterMillis !== null);
