@@ -43,7 +43,7 @@ find_node() {
   elif [ ! -e "$loader" ]; then
     node_trouble="the pinned Node needs glibc ($loader is not here); install Node >= $node_major_min (Alpine: apk add nodejs) and set FLAMELAKE_NODE to its path"
   else
-    node_trouble="the npm package $node_package is not installed beside $1; run npm install without --omit=optional, or set FLAMELAKE_NODE to a Node >= $node_major_min"
+    node_trouble="the npm package $node_package is not installed beside $1; in a clone run npm run setup, elsewhere npm install without --omit=optional, or set FLAMELAKE_NODE to a Node >= $node_major_min"
   fi
 }
 

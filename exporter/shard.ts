@@ -189,7 +189,7 @@ export class Shard {
     this.#refused = false;
     this.#mustLoad = false;
     this.#rememberPublic(head);
-    logger.info('loaded', { shard, record: head?.seq ?? 0, position: start, end: range.end });
+    logger.debug('loaded', { shard, record: head?.seq ?? 0, position: start, end: range.end });
     if (start < range.start) await this.#overtaken(range.start);
   }
 

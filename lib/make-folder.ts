@@ -11,6 +11,9 @@ export function makeFolder(folder: string, sync: (folder: string) => void = () =
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && parent !== folder) {
+      const parentIsThere = statSync(parent, { throwIfNoEntry: false })?.isDirectory() === true;
+      // Some file systems (/proc) answer ENOENT to any mkdir: going up and trying again would never end.
+      if (parentIsThere) throw error;
       makeFolder(parent, sync);
       makeFolder(folder, sync);
       return;

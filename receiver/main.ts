@@ -61,7 +61,7 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
     const grpcAddress = options.grpcListen === null ? null : await listeners.grpc.listen(options.grpcListen);
     const httpAddress = options.httpListen === null ? null : await listeners.http.listen(options.httpListen);
     const where = describe(grpcAddress, httpAddress);
-    host.logger.info(where);
+    host.logger.debug(where);
     return {
       grpcAddress,
       httpAddress,
