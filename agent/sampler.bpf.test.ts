@@ -1,5 +1,6 @@
 // The sampler on this host's kernel: every tick is accounted for, losses travel as data, cut stacks say
 // why. What its samples say is proven end to end in test/e2e/sampling.test.ts. Needs root.
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -187,4 +188,30 @@ describe.skipIf(!isRoot)('the sampler', () => {
     expect(cutsOf(messages, deep.pid).share(({ frames }) => frames >= 32)).toBeGreaterThan(0.9);
     expect(cutsOf(messages, without.pid).share(({ cut }) => cut !== null)).toBeGreaterThan(0.99);
   });
+});
+
+/** What agent/rights.ts asks for in place of root. */
+const capabilities = ['bpf', 'perfmon', 'sys_ptrace', 'dac_read_search', 'syslog', 'checkpoint_restore'].map((name) => `+${name}`).join(',');
+const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', `--inh-caps=${capabilities}`, `--ambient-caps=${capabilities}`];
+const hasSetpriv = isRoot && spawnSync('setpriv', [...nobody, 'true']).status === 0;
+
+test.skipIf(!hasSetpriv)('an ordinary user with six capabilities samples the whole host', () => {
+  const modules = { sampler: './bpf/sampler.ts', events: './bpf/perf-events.ts', kernel: './kernel.ts', rights: './rights.ts' };
+  const script = `
+    const [sampler, events, kernel, rights] = await Promise.all(${JSON.stringify(Object.values(modules).map((name) => new URL(name, import.meta.url).href))}.map((url) => import(url)));
+    const loaded = sampler.loadSampler({ ringBytes: 1 << 20, seenStacks: 4096 });
+    const started = await events.startPerfEvents(loaded.programFd, 1_000_003);
+    for (const end = performance.now() + 200; performance.now() < end; );
+    started.close();
+    process.stdout.write(JSON.stringify({
+      uid: process.getuid(),
+      rights: rights.checkRights(),
+      hasNames: new kernel.Kernel({ warn() {} }).hasNames,
+      ticks: loaded.readCounters()[${counter.counterTicks}],
+    }));`;
+  const run = spawnSync('setpriv', [...nobody, process.execPath, '--input-type=module', '-e', script], { encoding: 'utf8' });
+  expect(run.stderr).toBe('');
+  const { ticks, ...said } = JSON.parse(run.stdout) as { ticks: number };
+  expect(said).toEqual({ uid: 65_534, rights: { ok: true, missing: [], limited: [] }, hasNames: true });
+  expect(ticks).toBeGreaterThan(20);
 });

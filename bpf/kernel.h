@@ -19,12 +19,15 @@ struct task_struct {
 	__u64 start_boottime;
 };
 
-/* Two architectures, one object: the loader keeps the branch whose field exists. */
+/*
+ * Two architectures, one object: the loader keeps the branch whose field exists. Only types that every
+ * kernel has: for one that it misses libbpf searches all modules, which takes CAP_SYS_ADMIN.
+ */
 struct pt_regs___x86_64 {
 	unsigned long bp;
 };
 
-struct user_pt_regs___arm64 {
+struct pt_regs___arm64 {
 	__u64 regs[31];
 };
 

@@ -90,8 +90,8 @@ static __always_inline __u64 frame_pointer_of_current(void)
 	regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 	if (bpf_core_field_exists(struct pt_regs___x86_64, bp))
 		return BPF_CORE_READ((struct pt_regs___x86_64 *)regs, bp);
-	if (bpf_core_field_exists(struct user_pt_regs___arm64, regs))
-		return BPF_CORE_READ((struct user_pt_regs___arm64 *)regs, regs[29]);
+	if (bpf_core_field_exists(struct pt_regs___arm64, regs))
+		return BPF_CORE_READ((struct pt_regs___arm64 *)regs, regs[29]);
 	return 0;
 }
 
