@@ -42,7 +42,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   for (const line of misspelledVariables(process.env)) process.stderr.write(`flamelake: ${line}\n`);
   const { run } = await loaders[command.name]();
-  return run(parsed);
+  const code = await run(parsed);
+  // A supervisor waits for their end; a query's last line is its end.
+  if (command.name === 'up' || command.name === 'agent') (await import('../lib/process-life.ts')).endNow(code);
+  return code;
 }
 
 function asksForHelp(args: readonly string[]): boolean {

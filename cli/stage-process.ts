@@ -4,7 +4,7 @@
 import { isPipelineError } from '../lib/errors.ts';
 import { createLogger } from '../lib/logger.ts';
 import { createMetricRegistry, type MetricRegistry } from '../lib/metrics.ts';
-import { dieWithParent } from '../lib/process-life.ts';
+import { dieWithParent, endNow } from '../lib/process-life.ts';
 import { type MetricGroup, prometheusText } from '../lib/prometheus.ts';
 import { observeRuntime } from '../lib/runtime-metrics.ts';
 import type { Stage, StageHost, StageStatus } from '../lib/stage.ts';
@@ -76,7 +76,7 @@ async function start(message: Extract<ToStage, { kind: 'start' }>): Promise<void
         code: known ? error.code : null,
         message: known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error),
       },
-      () => process.exit(1),
+      () => endNow(1),
     );
   }
 }
@@ -84,7 +84,7 @@ async function start(message: Extract<ToStage, { kind: 'start' }>): Promise<void
 /** What crashes on the way down has to be seen; what is stuck is ended by the parent. */
 async function stop(): Promise<void> {
   await stage?.stop();
-  process.exit(0);
+  endNow(0);
 }
 
 async function collect(id: number): Promise<void> {

@@ -15,6 +15,9 @@ export const prctl = process_.func('int prctl(int option, unsigned long a, unsig
   d: number,
 ) => number;
 
+/** void _exit(int status): no handlers, no destructors, no waiting for threads. */
+export const exitAtOnce = process_.func('void _exit(int status)') as (status: number) => void;
+
 /** errno of the last call, by name. */
 export function lastErrno(): string {
   const number = koffi.errno();

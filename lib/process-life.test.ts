@@ -70,3 +70,31 @@ test('a child whose parent was gone before ends itself', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
   expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
 });
+
+describe('endNow', () => {
+  const run = async (script: string): Promise<{ code: number | null; bytes: number }> => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `const { endNow } = await import(${module}); ${script}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let bytes = 0;
+    child.stdout!.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, bytes };
+  };
+
+  test('ends with the code that was asked for, and the lines written before arrive', async () => {
+    expect(await run(`process.stdout.write('x'.repeat(50_000)); endNow(7);`)).toEqual({ code: 7, bytes: 50_000 });
+  });
+
+  test('ends the whole process from a worker, and from beside one that is busy', async () => {
+    const worker = `const { Worker } = await import('node:worker_threads');`;
+    expect(
+      await run(
+        `${worker} new Worker('import(' + JSON.stringify(${module}) + ').then((life) => life.endNow(5))', { eval: true }); setInterval(() => {}, 1000);`,
+      ),
+    ).toEqual({ code: 5, bytes: 0 });
+    expect(await run(`${worker} new Worker('for (;;);', { eval: true }).once('online', () => endNow(6));`)).toEqual({ code: 6, bytes: 0 });
+  });
+});

@@ -1,6 +1,8 @@
-// Children end with their parent, also when it was killed with SIGKILL and their own event loop is blocked.
+// How processes end. Children end with their parent, also when it was killed with SIGKILL and their own
+// event loop is blocked; and a process that is done ends at once.
+import { flushCompileCache } from 'node:module';
 import { PipelineError } from './errors.ts';
-import { lastErrno, prctl } from './libc.ts';
+import { exitAtOnce, lastErrno, prctl } from './libc.ts';
 
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
@@ -10,7 +12,7 @@ const SIGKILL = 9;
  * clears the kernel's note). The parent must have started the child from its main thread: the signal
  * comes at the end of the thread that did. `parentPid`: who started us, where the parent has said so
  * (else a parent that died before this line is noticed by the closed IPC channel only).
- * Listening to the channel keeps the process alive: a child that is done calls process.exit.
+ * Listening to the channel keeps the process alive: a child that is done calls endNow.
  */
 export function dieWithParent(parentPid: number = process.ppid): void {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) !== 0) {
@@ -23,4 +25,17 @@ export function dieWithParent(parentPid: number = process.ppid): void {
   if (process.ppid !== parentPid) process.kill(process.pid, 'SIGKILL');
   // Second line, for an event loop that runs: the channel closes with the parent.
   if (process.channel !== undefined) process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+}
+
+/**
+ * Ends this process, from whichever of its threads, when all that matters is durable. process.exit()
+ * joins V8's compiler threads first, and where one of them waits for a garbage collection that the main
+ * thread would have to make, both wait for ever (nodejs/node#54918: one stop in about a hundred).
+ * Exit handlers don't run; what a pipe would not take yet of process.stdout is lost, as it is by
+ * process.exit().
+ */
+export function endNow(code: number): never {
+  flushCompileCache();
+  exitAtOnce(code);
+  throw new Error('_exit came back');
 }
