@@ -1,11 +1,9 @@
-// From the kernel's monotonic time to wall clock time. Anchored anew at each drain: the events of one
+// From the kernel's time since boot to wall clock time. Anchored anew at each drain: the events of one
 // drain are at most some hundred milliseconds old, so a step of the wall clock moves none of them by more.
 import { clockGettime } from './bpf/native.ts';
 
-/** linux/time.h: CLOCK_REALTIME, CLOCK_MONOTONIC (what bpf_ktime_get_ns gives). */
+/** linux/time.h: CLOCK_REALTIME, and CLOCK_BOOTTIME (what bpf_ktime_get_boot_ns gives): never set, and goes on while the host is suspended. */
 const clockRealtime = 0;
-const clockMonotonic = 1;
-/** CLOCK_BOOTTIME: monotonic, and goes on while the host is suspended. */
 const clockBoot = 7;
 
 const time = new BigInt64Array(2);
@@ -16,14 +14,20 @@ function read(clock: number): bigint {
   return time[0]! * 1_000_000_000n + time[1]!;
 }
 
-export const realtimeNanos = (): bigint => read(clockRealtime);
+export interface Clock {
+  /** Nanoseconds since boot. */
+  bootNanos(): bigint;
+  anchorNanos(): bigint;
+}
 
 export const bootMillis = (): number => Number(read(clockBoot) / 1_000n) / 1_000;
 
-/** What to add to a monotonic time now, nanoseconds. */
-export function anchorNanos(): bigint {
-  const before = read(clockMonotonic);
+/** What to add to a time since boot now, nanoseconds. */
+function anchorNanos(): bigint {
+  const before = read(clockBoot);
   const wall = read(clockRealtime);
-  const after = read(clockMonotonic);
+  const after = read(clockBoot);
   return wall - (before + after) / 2n;
 }
+
+export const hostClock: Clock = { bootNanos: () => read(clockBoot), anchorNanos };

@@ -7,6 +7,7 @@ import { type ProfilesData, ProfilesDataSchema } from '../schemas/otlp/gen/opent
 import { profcheck } from '../test/profcheck/profcheck.ts';
 import { counter, eventKind, sampleEventLayout, sampleFlags, stackEventLayout, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
 import type { OnEvent } from './bpf/ring.ts';
+import { type Clock, hostClock } from './clock.ts';
 import { Collector, commText } from './collector.ts';
 import { Kernel } from './kernel.ts';
 import { batchBytesMax } from './limits.ts';
@@ -28,7 +29,7 @@ interface SampleEvent {
   readonly flags?: number;
 }
 
-function sampleEvent({ stackId, tid = pid, cpu = 0, timeNanos = process.hrtime.bigint(), comm = 'work', flags = 0 }: SampleEvent): Buffer {
+function sampleEvent({ stackId, tid = pid, cpu = 0, timeNanos = hostClock.bootNanos(), comm = 'work', flags = 0 }: SampleEvent): Buffer {
   const event = Buffer.alloc(sampleEventLayout.bytes);
   event.writeUInt32LE(eventKind.eventSample, sampleEventLayout.kind);
   event.writeUInt32LE(cpu, sampleEventLayout.cpu);
@@ -58,7 +59,7 @@ function stackEvent(stackId: bigint, offsets: readonly bigint[]): Buffer {
   return event;
 }
 
-function collect() {
+function collect(clock: Clock = hostClock) {
   const written: Buffer[] = [];
   const epochs: number[] = [];
   const counters = Array.from({ length: counter.counters }, () => 0);
@@ -89,6 +90,7 @@ function collect() {
     agentVersion: '0',
     periodNanos: 48_541_020,
     onBatch: (batch) => batches.push(batch),
+    clock,
   });
   /** Cut, and every message checked by the rules of the profiling group. */
   const cut = (): ProfilesData[] => {
@@ -150,6 +152,34 @@ describe('batches', () => {
     const messages = cut();
     expect(messages.reduce((sum, message) => sum + eventsOf(message), 0)).toBe(2 * stacks);
     expect([...losses.total]).toEqual([]);
+  });
+  test('a step of the clock ends the batch: the range of a profile is of one clock', () => {
+    let [bootNanos, anchorNanos] = [1_000_000_000n, 1_790_000_000_000_000_000n];
+    const { cut, write, collector, batches } = collect({ bootNanos: () => bootNanos, anchorNanos: () => anchorNanos });
+    const timesOf = (data: ProfilesData) => {
+      const { timeUnixNano, durationNano } = data.resourceProfiles[0]!.scopeProfiles[0]!.profiles[0]!;
+      return [timeUnixNano, durationNano, ...samplesOf(data).flatMap(({ timestampsUnixNano }) => timestampsUnixNano)];
+    };
+    write(stackEvent(1n, [0x10n]), sampleEvent({ stackId: 1n, timeNanos: 1_500_000_000n }));
+    bootNanos = 2_000_000_000n;
+    collector.drain();
+    for (const step of [-3_600_000_000_000n, 7_200_000_000_000n]) {
+      const before = anchorNanos;
+      anchorNanos += step;
+      write(sampleEvent({ stackId: 1n, timeNanos: 2_500_000_000n }));
+      bootNanos = 3_000_000_000n;
+      collector.drain();
+      const [data] = batches.splice(0).map(({ bytes }) => fromBinary(ProfilesDataSchema, bytes));
+      const [start, duration, time] = timesOf(data!);
+      expect(time).toBe((step < 0n ? 1_500_000_000n : 2_500_000_000n) + before);
+      expect(start! <= time! && time! < start! + duration!).toBe(true);
+      expect(duration! <= 2_000_000_001n).toBe(true);
+    }
+    // A slew is none.
+    anchorNanos += 1_000_000n;
+    collector.drain();
+    expect(batches).toEqual([]);
+    expect(timesOf(cut()[0]!)[2]).toBe(2_500_000_000n + anchorNanos - 1_000_000n);
   });
   test('kernel threads are the service kernel, whatever their name', () => {
     const { cut, write } = collect();

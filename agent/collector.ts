@@ -4,9 +4,9 @@ import { Batch } from './batch.ts';
 import { eventKind, sampleEventLayout, sampleFlags, sampleLimits } from './bpf/layout.gen.ts';
 import type { Ring } from './bpf/ring.ts';
 import type { Sampler } from './bpf/sampler.ts';
-import { anchorNanos, realtimeNanos } from './clock.ts';
+import { type Clock, hostClock } from './clock.ts';
 import type { CutReason, FrameSources } from './frames.ts';
-import { batchBytesMax } from './limits.ts';
+import { batchBytesMax, clockStepNanos } from './limits.ts';
 import { kernelLosses, type Losses } from './losses.ts';
 import { parseStackEvent, RawStacks } from './raw-stacks.ts';
 import type { EncodedBatch } from './send/delivery.ts';
@@ -20,10 +20,12 @@ export interface CollectorOptions {
   readonly agentVersion: string;
   readonly periodNanos: number;
   readonly onBatch: (batch: EncodedBatch) => void;
+  readonly clock?: Clock;
 }
 
 export class Collector {
   readonly #options: CollectorOptions;
+  readonly #clock: Clock;
   readonly #stacks = new RawStacks();
   readonly #kernelLost = new Map<number, number>();
   /** Samples whose stack was cut, by reason, since start. */
@@ -31,12 +33,15 @@ export class Collector {
   #batch: Batch;
   #epoch = 1;
   #samples = 0;
-  #anchorNanos = 0n;
+  /** From time since boot to wall clock time, as of the last drain. */
+  #anchorNanos: bigint;
   #nowMillis = 0;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
-    this.#batch = this.#newBatch(realtimeNanos());
+    this.#clock = options.clock ?? hostClock;
+    this.#anchorNanos = this.#clock.anchorNanos();
+    this.#batch = this.#newBatch(this.#wallNanos());
     options.sampler.setEpoch(this.#epoch);
   }
 
@@ -46,7 +51,7 @@ export class Collector {
   }
 
   drain(): void {
-    this.#anchorNanos = anchorNanos();
+    this.#setClock();
     this.#nowMillis = performance.now();
     this.#options.sources.files.startDrain();
     this.#options.ring.drain(this.#onEvent);
@@ -56,9 +61,7 @@ export class Collector {
   cutBatch(): void {
     this.#epoch++;
     this.#options.sampler.setEpoch(this.#epoch);
-    this.#anchorNanos = anchorNanos();
-    this.#nowMillis = performance.now();
-    this.#options.ring.drain(this.#onEvent);
+    this.drain();
     this.#countKernelLosses();
     this.#endBatch();
     this.#stacks.nextEpoch();
@@ -68,12 +71,26 @@ export class Collector {
 
   /** Within an epoch too, when the message is large enough: the stacks are still here for the next. */
   #endBatch(): void {
-    const endNanos = realtimeNanos();
+    const endNanos = this.#wallNanos();
     const batch = this.#batch;
     const losses = this.#options.losses.takeUnreported();
     const bytes = batch.finish(endNanos, losses);
     this.#batch = this.#newBatch(endNanos);
     if (bytes !== null) this.#options.onBatch({ bytes, samples: batch.samples, losses });
+  }
+
+  /** Where the wall clock was stepped, the batch ends with the times it had: a profile's range is of one clock. */
+  #setClock(): void {
+    const anchor = this.#clock.anchorNanos();
+    const step = anchor - this.#anchorNanos;
+    const isStep = step > clockStepNanos || step < -clockStepNanos;
+    if (isStep) this.#endBatch();
+    this.#anchorNanos = anchor;
+    if (isStep) this.#batch = this.#newBatch(this.#wallNanos());
+  }
+
+  #wallNanos(): bigint {
+    return this.#clock.bootNanos() + this.#anchorNanos;
   }
 
   #newBatch(startNanos: bigint): Batch {
@@ -109,7 +126,9 @@ export class Collector {
     const tid = view.getUint32(at + sampleEventLayout.tid, true);
     const threadName = commText(bytes, at + sampleEventLayout.comm);
     const isKernelThread = (view.getUint32(at + sampleEventLayout.flags, true) & sampleFlags.flagKernelThread) !== 0;
-    const process = sources.processes.see(pid, tid, view.getBigUint64(at + sampleEventLayout.startTime, true), isKernelThread, threadName, this.#nowMillis);
+    const startNanos = view.getBigUint64(at + sampleEventLayout.startTime, true);
+    const image = view.getBigUint64(at + sampleEventLayout.image, true);
+    const process = sources.processes.see({ pid, startNanos, image, isKernelThread }, this.#nowMillis);
     const stack = this.#stacks.find(stackId);
     if (stack === undefined) {
       losses.add(this.#stacks.isFull ? 'stack_cache_full' : 'stack_missing', 1);

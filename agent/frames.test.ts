@@ -10,14 +10,14 @@ import { FrameWriter } from './frames.ts';
 import { Kernel } from './kernel.ts';
 import { type MappedFile, MappedFiles } from './mapped-files.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
-import { parseStartTicks } from './proc/stat.ts';
+import { parseStat } from './proc/stat.ts';
 import { type Process, Processes } from './processes.ts';
 
 const kernel = new Kernel(createLogger({ name: 'test', level: 'error', format: 'text', write: () => {} }));
 const files = new MappedFiles();
 const processes = new Processes();
-const startNanos = parseStartTicks(readFileSync('/proc/self/stat', 'latin1'))! * 10_000_000n;
-const self = processes.see(process.pid, process.pid, startNanos, false, 'node', 0);
+const stat = parseStat(readFileSync('/proc/self/stat', 'latin1'))!;
+const self = processes.see({ pid: process.pid, startNanos: stat.startTicks * 10_000_000n, image: stat.image, isKernelThread: false }, 0);
 
 /** A library of this very process that has a gnu build id. */
 const [mapping, file] = findLibrary();

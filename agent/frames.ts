@@ -25,6 +25,8 @@ const cutReasons = [
   [stackCut.cutUserUnreadable, 'user_stack_unreadable'],
   [stackCut.cutUserDepth, 'user_stack_too_deep'],
   [stackCut.cutFramePointer, 'frame_pointer_missing'],
+  [stackCut.cutExec, 'process_in_exec'],
+  [stackCut.cutExit, 'process_ending'],
   [stackCut.cutKernelUnreadable, 'kernel_stack_unreadable'],
   [stackCut.cutKernelDepth, 'kernel_stack_too_deep'],
 ] as const;

@@ -10,7 +10,7 @@ import { attributeValueCharactersMax, executableMappingsMax, pathCharactersMax, 
 import { parseContainerId } from './proc/cgroup.ts';
 import { parseEnviron } from './proc/environ.ts';
 import { mappingAt, parseMaps } from './proc/maps.ts';
-import { parseStartTicks } from './proc/stat.ts';
+import { parseStat } from './proc/stat.ts';
 import { parseStackEvent } from './raw-stacks.ts';
 import { parseRetryAfter } from './send/http.ts';
 import { readAnswer, readRetryDelay } from './send/transport.ts';
@@ -117,8 +117,8 @@ test('cgroup and stat', () => {
   });
   const stat = Buffer.from(`42 (a) (b)) S 1 ${Array.from({ length: 48 }, (_, index) => index).join(' ')}`);
   fuzz(4, [stat], (bytes) => {
-    const ticks = parseStartTicks(bytes.toString('latin1'));
-    if (ticks !== null) expect(ticks).toBeGreaterThanOrEqual(0n);
+    const found = parseStat(bytes.toString('latin1'));
+    if (found !== null && (found.startTicks < 0n || found.image < 0n || found.image >= 2n ** 64n)) throw new Error(JSON.stringify(bytes.toString('latin1')));
   });
 });
 

@@ -2,9 +2,11 @@
 
 /** How often the ring is drained. A process of a few hundred milliseconds is then still there to be named. */
 export const drainMillis = 200;
+/** More than this between two drains is no slewing (500 ppm): somebody set the clock. */
+export const clockStepNanos = 500_000_000n;
 /** One drain's worth at worst, should the agent be stopped for two seconds: rate x CPUs x the largest event, twice. */
 export const ringSecondsKept = 2;
-/** Largest stack event (32 + 127 x 8 + 127 x 32) with its header, and its sample. */
+/** Largest stack event (40 + 127 x 8 + 127 x 32) with its header, and its sample. */
 export const eventBytesMax = 5_300;
 export const ringBytesMin = 256 * 1024;
 export const ringBytesMax = 64 * 1024 * 1024;
@@ -23,7 +25,7 @@ export const stackCacheBytesMax = 32 * 1024 * 1024;
 export const processesMax = 8_192;
 /** A process not sampled for this long is forgotten. */
 export const processIdleMillis = 60_000;
-/** An exec or dlopen is seen at the latest after this, when no unknown address tells before. */
+/** A library that came or went is seen at the latest after this, when no unknown address tells before. */
 export const processRereadMillis = 15_000;
 /**
  * Unknown addresses make us read /proc/PID/maps again, but not more often than this per process; twice
@@ -37,6 +39,8 @@ export const mapsRereadMillisMax = 60_000;
 /** The kernel's own limit is 65,530 mappings (vm.max_map_count); raised on some database hosts. */
 export const mapsBytesMax = 16 * 1024 * 1024;
 export const executableMappingsMax = 16_384;
+/** 52 numbers and a name. */
+export const statBytesMax = 4_096;
 export const environBytesMax = 256 * 1024;
 export const cgroupBytesMax = 64 * 1024;
 export const pathCharactersMax = 4_096;

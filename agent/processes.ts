@@ -1,6 +1,7 @@
 // Whose a sample is: what /proc says about the processes that were sampled, and only those, read once
 // and again when something tells that it changed. A process is known by pid and start time, so that a
-// reused pid never takes over its predecessor's name.
+// reused pid never takes over its predecessor's name, and by its image, so that after an execve nothing
+// that was read of one program is taken for the other.
 import { basename } from 'node:path';
 import {
   cgroupBytesMax,
@@ -13,24 +14,31 @@ import {
   processesMax,
   processIdleMillis,
   processRereadMillis,
+  statBytesMax,
 } from './limits.ts';
 import { parseContainerId } from './proc/cgroup.ts';
 import { parseEnviron } from './proc/environ.ts';
 import { type ExecutableMapping, parseMaps } from './proc/maps.ts';
 import { readProc, readProcLink } from './proc/read.ts';
-import { parseStartTicks, startsAt } from './proc/stat.ts';
+import { parseStat, startsAt } from './proc/stat.ts';
 
-export interface Process {
+/** What a sample says of its process. */
+export interface ProcessIdentity {
   readonly pid: number;
   readonly startNanos: bigint;
+  /** What it has executed (bpf/sample.h); 0 = not known. */
+  readonly image: bigint;
   readonly isKernelThread: boolean;
-  /** Whether /proc/PID still was this process when it was last read. */
+}
+
+export interface Process extends ProcessIdentity {
+  /** That of the first sample that knew it, or of the first reading. */
+  image: bigint;
+  /** Whether /proc/PID still was this process with this image when it was last read. */
   isAlive: boolean;
   /** Attributes of its own; the host's are added by the batch. */
   attributes: ReadonlyMap<string, string | bigint>;
   mappings: readonly ExecutableMapping[];
-  /** thread.name of its first thread when it was last sampled; an exec changes it. */
-  mainThreadName: string;
   readAtMillis: number;
   /** How long after that an unknown address may make us read again. */
   mapsWaitMillis: number;
@@ -44,20 +52,26 @@ export class Processes {
     return this.#byKey.size;
   }
 
-  /** Called for each sample; reads /proc only for what is new or may have changed. `name` is the thread's. */
-  see(pid: number, tid: number, startNanos: bigint, isKernelThread: boolean, name: string, nowMillis: number): Process {
-    const key = `${pid}:${startNanos}`;
+  /** Called for each sample; reads /proc only for what is new or may have changed. */
+  see(identity: ProcessIdentity, nowMillis: number): Process {
+    const key = `${identity.pid}:${identity.startNanos}`;
     let process = this.#byKey.get(key);
-    if (process === undefined) {
-      process = newProcess(pid, startNanos, isKernelThread, name, nowMillis);
-      this.#byKey.set(key, process);
-      read(process, nowMillis);
-      if (this.#byKey.size > processesMax) this.#byKey.delete(this.#byKey.keys().next().value!);
-    } else if (!isKernelThread && process.isAlive && (hasExecuted(process, tid, name) || nowMillis - process.readAtMillis > processRereadMillis)) {
+    if (process === undefined || isAnother(process, identity)) {
+      process = this.#begin(key, identity, process, nowMillis);
+    } else if (process.isAlive && !process.isKernelThread && nowMillis - process.readAtMillis > processRereadMillis) {
       read(process, nowMillis);
     }
-    if (tid === pid) process.mainThreadName = name;
     process.seenAtMillis = nowMillis;
+    return process;
+  }
+
+  #begin(key: string, identity: ProcessIdentity, before: Process | undefined, nowMillis: number): Process {
+    const process = newProcess(identity, nowMillis);
+    read(process, nowMillis);
+    // The same program again: one resource in a batch.
+    if (before !== undefined && areEqual(before.attributes, process.attributes)) process.attributes = before.attributes;
+    this.#byKey.set(key, process);
+    if (this.#byKey.size > processesMax) this.#byKey.delete(this.#byKey.keys().next().value!);
     return process;
   }
 
@@ -76,15 +90,16 @@ export class Processes {
   }
 }
 
-function newProcess(pid: number, startNanos: bigint, isKernelThread: boolean, name: string, nowMillis: number): Process {
+/** Another image; or a helper of the kernel that became a program. */
+const isAnother = (process: Process, identity: ProcessIdentity): boolean =>
+  (identity.image !== 0n && identity.image !== process.image) || identity.isKernelThread !== process.isKernelThread;
+
+function newProcess(identity: ProcessIdentity, nowMillis: number): Process {
   return {
-    pid,
-    startNanos,
-    isKernelThread,
+    ...identity,
     isAlive: true,
-    attributes: new Map<string, string | bigint>([['process.pid', BigInt(pid)]]),
+    attributes: new Map<string, string | bigint>([['process.pid', BigInt(identity.pid)]]),
     mappings: [],
-    mainThreadName: name,
     readAtMillis: nowMillis,
     mapsWaitMillis: mapsFirstRereadMillis,
     seenAtMillis: nowMillis,
@@ -99,8 +114,6 @@ const areSame = (left: readonly ExecutableMapping[], right: readonly ExecutableM
 
 const isSame = (left: ExecutableMapping, right: ExecutableMapping): boolean =>
   left.start === right.start && left.end === right.end && left.inode === right.inode && left.path === right.path && left.deleted === right.deleted;
-
-const hasExecuted = (process: Process, tid: number, name: string): boolean => tid === process.pid && name !== process.mainThreadName;
 
 function read(process: Process, nowMillis: number): void {
   process.readAtMillis = nowMillis;
@@ -144,8 +157,11 @@ function areEqual(left: Process['attributes'], right: Process['attributes']): bo
   return left.size === right.size && [...left].every(([key, value]) => right.get(key) === value);
 }
 
+/** The same process with the same image. An image is not come back to, so what was read before is its own too. */
 function isStillThere(process: Process): boolean {
-  const stat = readProc(`/proc/${process.pid}/stat`, 4096);
-  const ticks = stat && parseStartTicks(stat.bytes.toString('latin1'));
-  return ticks !== null && startsAt(ticks, process.startNanos);
+  const file = readProc(`/proc/${process.pid}/stat`, statBytesMax);
+  const stat = file && parseStat(file.bytes.toString('latin1'));
+  if (stat === null || !startsAt(stat.startTicks, process.startNanos)) return false;
+  if (process.image === 0n) process.image = stat.image;
+  return stat.image === 0n || stat.image === process.image;
 }

@@ -11,10 +11,19 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct mm_struct {
+	/* Set by execve at its very end, from the executable's headers; 0 before. */
+	unsigned long start_code;
+	unsigned long end_code;
+	/* Where execve put the arguments: random for each image, unless the host turned that off. */
+	unsigned long start_stack;
+};
+
 struct task_struct {
 	struct task_struct *group_leader;
-	void *mm;
+	struct mm_struct *mm;
 	unsigned int flags;
+	unsigned int in_execve : 1;
 	/* Since 5.5; start time in CLOCK_BOOTTIME, what /proc/PID/stat field 22 is made from. */
 	__u64 start_boottime;
 };

@@ -161,10 +161,23 @@ static __always_inline __u32 unwind_kernel(void *ctx, __u64 *into, __u16 *cut)
 	return frames;
 }
 
-/* A stack belongs to one process: addresses without build id mean nothing in another. */
-__noinline __u64 hash_stack(__u32 words)
+/*
+ * Tells one execve of a process from the next; /proc/PID/stat has the same three numbers (agent/proc/stat.ts
+ * computes the same), so that what is read there is never taken for what ran before or after. 0 = not known.
+ */
+static __always_inline __u64 image_of(struct mm_struct *mm)
 {
-	__u64 hash = 0xcbf29ce484222325ULL;
+	__u64 start_code = mm ? BPF_CORE_READ(mm, start_code) : 0;
+
+	if (start_code == 0)
+		return 0;
+	return (BPF_CORE_READ(mm, start_stack) * 31 + start_code) * 31 + BPF_CORE_READ(mm, end_code);
+}
+
+/* A stack belongs to one image: addresses without build id mean nothing in another. */
+__noinline __u64 hash_stack(__u32 words, __u64 seed)
+{
+	__u64 hash = 0xcbf29ce484222325ULL ^ seed;
 	__u32 zero = 0;
 	struct stack_scratch *stack = bpf_map_lookup_elem(&scratch, &zero);
 
@@ -172,6 +185,7 @@ __noinline __u64 hash_stack(__u32 words)
 		return 0;
 	hash = (hash ^ stack->head.tgid) * 0x9e3779b97f4a7c15ULL;
 	hash = (hash ^ stack->head.start_time) * 0x9e3779b97f4a7c15ULL;
+	hash = (hash ^ stack->head.image) * 0x9e3779b97f4a7c15ULL;
 	hash = (hash ^ ((__u64)stack->head.kernel_frames << 32 | (__u64)stack->head.user_frames << 16 | stack->head.cut)) * 0x9e3779b97f4a7c15ULL;
 	for (__u32 i = 0; i < FRAME_WORDS_MAX; i++) {
 		if (i >= words)
@@ -211,9 +225,10 @@ int on_cpu_sample(void *ctx)
 	struct stack_scratch *stack;
 	struct sample_event *sample;
 	struct control *settings;
-	__u64 start_time;
+	struct mm_struct *mm;
+	__u64 start_time, image;
 	__u16 cut = 0;
-	int is_kernel_thread, has_user_stack;
+	int is_kernel_thread;
 
 	count(COUNTER_TICKS);
 	if (ids == 0) {
@@ -228,25 +243,31 @@ int on_cpu_sample(void *ctx)
 	}
 	task = (struct task_struct *)bpf_get_current_task();
 	is_kernel_thread = (BPF_CORE_READ(task, flags) & PF_KTHREAD) != 0;
-	/* An ending process has let go of its memory; a kernel thread may borrow that of others. */
-	has_user_stack = !is_kernel_thread && BPF_CORE_READ(task, mm) != NULL;
+	/* A kernel thread may borrow the memory of others. */
+	mm = is_kernel_thread ? NULL : BPF_CORE_READ(task, mm);
+	image = image_of(mm);
 	start_time = BPF_CORE_READ(task, group_leader, start_boottime);
 
 	stack->head.kind = EVENT_STACK;
 	stack->head.tgid = ids >> 32;
 	stack->head.start_time = start_time;
+	stack->head.image = image;
 	stack->head._pad = 0;
 	words = unwind_kernel(ctx, stack->frames, &cut);
 	stack->head.kernel_frames = words;
 	stack->head.user_frames = 0;
-	if (has_user_stack) {
+	if (!is_kernel_thread && !mm) {
+		cut |= CUT_EXIT;
+	} else if (mm && BPF_CORE_READ_BITFIELD_PROBED(task, in_execve)) {
+		cut |= CUT_EXEC;
+	} else if (mm) {
 		__u32 frames = unwind_user(ctx, &stack->frames[words], &cut);
 
 		stack->head.user_frames = frames;
 		words += frames * USER_WORDS;
 	}
 	stack->head.cut = cut;
-	stack->head.stack_id = hash_stack(words);
+	stack->head.stack_id = hash_stack(words, settings->hash_seed);
 	if (send_stack(stack, words, settings->epoch) != 0) {
 		count(LOSS_RING_FULL);
 		return 0;
@@ -260,9 +281,10 @@ int on_cpu_sample(void *ctx)
 	__builtin_memset(sample, 0, sizeof(*sample));
 	sample->kind = EVENT_SAMPLE;
 	sample->cpu = bpf_get_smp_processor_id();
-	sample->time = bpf_ktime_get_ns();
+	sample->time = bpf_ktime_get_boot_ns();
 	sample->stack_id = stack->head.stack_id;
 	sample->start_time = start_time;
+	sample->image = image;
 	sample->value = 1;
 	sample->tgid = ids >> 32;
 	sample->tid = (__u32)ids;

@@ -42,6 +42,10 @@ enum stack_cut {
 	CUT_USER_UNREADABLE = 8,
 	/* The chain of frame pointers ends elsewhere than at the 0 that the ABI puts at its root. */
 	CUT_FRAME_POINTER = 16,
+	/* In execve: the registers are of the program that was, the memory perhaps already of the next. */
+	CUT_EXEC = 32,
+	/* Ending: it has let go of its memory, and of its user stack with it. */
+	CUT_EXIT = 64,
 };
 
 enum sample_flags {
@@ -81,6 +85,7 @@ struct stack_event {
 	__u32 kind;
 	__u32 tgid;
 	__u64 start_time;
+	__u64 image;
 	__u64 stack_id;
 	__u16 kernel_frames;
 	__u16 user_frames;
@@ -91,11 +96,13 @@ struct stack_event {
 struct sample_event {
 	__u32 kind;
 	__u32 cpu;
-	/* CLOCK_MONOTONIC, nanoseconds. */
+	/* CLOCK_BOOTTIME, nanoseconds: goes on while the host is suspended, so a suspend moves no sample. */
 	__u64 time;
 	__u64 stack_id;
 	/* Start of the process (thread group leader), nanoseconds since boot: tells a reused pid apart. */
 	__u64 start_time;
+	/* What the process has executed, as image_of() tells it; 0 = not known, in execve and at its end. */
+	__u64 image;
 	/* In the unit of sample_kind; on-CPU: 1 tick. */
 	__u64 value;
 	__u32 tgid;
@@ -113,11 +120,13 @@ struct control {
 	/* Advanced with each batch; a stack is sent once an epoch, so that a batch needs no older one. */
 	__u32 epoch;
 	__u32 _pad;
+	/* Random for each agent: nobody can make a stack of his own pass for that of another. */
+	__u64 hash_seed;
 };
 
 _Static_assert(sizeof(struct user_frame) == 32, "struct bpf_stack_build_id is 32 bytes");
-_Static_assert(sizeof(struct stack_event) == 32, "stack_event header");
-_Static_assert(sizeof(struct sample_event) == 96, "sample_event");
-_Static_assert(sizeof(struct control) == 8, "control");
+_Static_assert(sizeof(struct stack_event) == 40, "stack_event header");
+_Static_assert(sizeof(struct sample_event) == 104, "sample_event");
+_Static_assert(sizeof(struct control) == 16, "control");
 
 #endif

@@ -30,6 +30,8 @@ export const stackCut = {
   cutKernelUnreadable: 4,
   cutUserUnreadable: 8,
   cutFramePointer: 16,
+  cutExec: 32,
+  cutExit: 64,
 } as const;
 
 export const sampleFlags = {
@@ -49,32 +51,34 @@ export const counter = {
 
 /** Byte offsets. */
 export const stackEventLayout = {
-  bytes: 32,
+  bytes: 40,
   kind: 0,
   tgid: 4,
   startTime: 8,
-  stackId: 16,
-  kernelFrames: 24,
-  userFrames: 26,
-  cut: 28,
+  image: 16,
+  stackId: 24,
+  kernelFrames: 32,
+  userFrames: 34,
+  cut: 36,
 } as const;
 
 /** Byte offsets. */
 export const sampleEventLayout = {
-  bytes: 96,
+  bytes: 104,
   kind: 0,
   cpu: 4,
   time: 8,
   stackId: 16,
   startTime: 24,
-  value: 32,
-  tgid: 40,
-  tid: 44,
-  sampleKind: 48,
-  flags: 52,
-  comm: 56,
-  traceId: 72,
-  spanId: 88,
+  image: 32,
+  value: 40,
+  tgid: 48,
+  tid: 52,
+  sampleKind: 56,
+  flags: 60,
+  comm: 64,
+  traceId: 80,
+  spanId: 96,
 } as const;
 
 /** Byte offsets. */
@@ -87,16 +91,17 @@ export const userFrameLayout = {
 
 /** Byte offsets. */
 export const controlLayout = {
-  bytes: 8,
+  bytes: 16,
   epoch: 0,
+  hashSeed: 8,
 } as const;
 
 /** Sizes that the kernel must agree with, or counts would be corrupted in silence. */
 export const maps = {
-  control: { name: 'control', keyBytes: 4, valueBytes: 8 },
+  control: { name: 'control', keyBytes: 4, valueBytes: 16 },
   counters: { name: 'counters', keyBytes: 4, valueBytes: 8 },
   events: { name: 'events', keyBytes: 0, valueBytes: 0 },
-  scratch: { name: 'scratch', keyBytes: 4, valueBytes: 5112 },
+  scratch: { name: 'scratch', keyBytes: 4, valueBytes: 5120 },
   seen: { name: 'seen', keyBytes: 8, valueBytes: 4 },
 } as const;
 

@@ -1,9 +1,10 @@
 // Loads the sampler's object, checks its maps against the generated layout, and gives what the agent
 // does with it: read counters, advance the epoch, attach perf events. Everything hangs on file
 // descriptors, so that any death of the process leaves no program, map or pin behind.
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { PipelineError } from '../../lib/errors.ts';
-import { counter, maps, programs } from './layout.gen.ts';
+import { controlLayout, counter, maps, programs } from './layout.gen.ts';
 import { errno, type Libbpf, libbpf, type Pointer } from './native.ts';
 
 export interface SamplerOptions {
@@ -66,6 +67,8 @@ function startSampler(library: Libbpf, object: Pointer, options: SamplerOptions)
   const values = new BigUint64Array(cpus);
   const valueBytes = new Uint8Array(values.buffer);
   const controlKey = uint32(0);
+  const control = Buffer.alloc(controlLayout.bytes);
+  randomBytes(8).copy(control, controlLayout.hashSeed);
   const programFd = library.programFd(program);
   let counts: readonly number[] = counterKeys.map(() => 0);
   let isClosed = false;
@@ -83,9 +86,8 @@ function startSampler(library: Libbpf, object: Pointer, options: SamplerOptions)
       return counts;
     },
     setEpoch(epoch) {
-      const value = Buffer.alloc(maps.control.valueBytes);
-      value.writeUInt32LE(epoch >>> 0, 0);
-      if (library.update(fds.control, controlKey, value, 0) !== 0) throw new PipelineError('bpf_layout', `the epoch could not be set (${errno()})`);
+      control.writeUInt32LE(epoch >>> 0, controlLayout.epoch);
+      if (library.update(fds.control, controlKey, control, 0) !== 0) throw new PipelineError('bpf_layout', `the epoch could not be set (${errno()})`);
     },
     close() {
       // Whoever asks afterwards gets the last word, not what another file descriptor of the same number says.

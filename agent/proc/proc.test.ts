@@ -3,7 +3,7 @@ import { executableMappingsMax } from '../limits.ts';
 import { parseContainerId } from './cgroup.ts';
 import { parseEnviron, parseResourceAttributes } from './environ.ts';
 import { mappingAt, parseMaps } from './maps.ts';
-import { parseStartTicks, startsAt } from './stat.ts';
+import { imageOf, parseStat, startsAt } from './stat.ts';
 
 const id = '0123456789abcdef'.repeat(4);
 
@@ -99,8 +99,8 @@ describe('environ', () => {
 describe('stat', () => {
   test('the name may hold parentheses and spaces', () => {
     const tail = Array.from({ length: 50 }, (_, index) => String(index + 3)).join(' ');
-    expect(parseStartTicks(`12 (a) b) c) ${tail}`)).toBe(22n);
-    expect(parseStartTicks('12 (a')).toBeNull();
+    expect(parseStat(`12 (a) b) c) ${tail}`)).toEqual({ startTicks: 22n, image: imageOf(26n, 27n, 28n) });
+    expect(parseStat('12 (a')).toBeNull();
     expect(startsAt(22n, 229_999_999n)).toBe(true);
     expect(startsAt(22n, 230_000_000n)).toBe(false);
   });
