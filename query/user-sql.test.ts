@@ -121,7 +121,7 @@ describe('run', () => {
   });
 
   test('a sort that does not fit in memory spills, and leaves nothing behind', async () => {
-    const sql = 'SELECT count(*) FROM (SELECT hash(i)::VARCHAR || repeat($$x$$, 100) AS h FROM range(6000000) t(i) ORDER BY h)';
+    const sql = `SELECT count(*) FROM (SELECT hash(i)::VARCHAR || '${'x'.repeat(100)}' AS h FROM range(6000000) t(i) ORDER BY h)`;
     const own = await mkdtemp(path.join(tmpdir(), 'flamelake-spill-'));
     const shared = process.env.TMPDIR;
     process.env.TMPDIR = own;
