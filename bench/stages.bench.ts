@@ -15,10 +15,10 @@ import { buildRows, encodeBuilders, openExporter, startMillis } from './chain.ts
 import { describeMessages, generateLoad, type LoadMessage, steadyServer, takeEvents } from './load.ts';
 import { type Bench, figure, main } from './measure.ts';
 
-const events = { small: 1_000, large: 300_000 } as const;
+const events = { small: 1_000, large: 60_000 } as const;
 const shapes = { small: { ...steadyServer, processesPerHost: 5, stacksPerProcess: 20, eventsPerMessage: 250 }, large: steadyServer } as const;
 /** The large form's first round warms up and is not counted. */
-const rounds = { small: { warm: 0, counted: 1 }, large: { warm: 1, counted: 5 } } as const;
+const rounds = { small: { warm: 0, counted: 1 }, large: { warm: 1, counted: 3 } } as const;
 
 type Timer = <T>(name: string, work: () => T | Promise<T>) => Promise<T>;
 
