@@ -76,10 +76,13 @@ function collect(clock: Clock = hostClock) {
       close: () => {},
     },
     ring: {
-      drain(onEvent: OnEvent) {
-        const events = written.splice(0);
-        for (const event of events) onEvent(event, new DataView(event.buffer, event.byteOffset, event.length), 0, event.length);
-        return events.length;
+      drain(onEvent: OnEvent, mayGoOn: () => boolean = () => true) {
+        const before = written.length;
+        for (let event = written[0]; event !== undefined && mayGoOn(); event = written[0]) {
+          written.shift();
+          onEvent(event, new DataView(event.buffer, event.byteOffset, event.length), 0, event.length);
+        }
+        return before - written.length;
       },
       pending: () => written.length,
       close: () => {},

@@ -50,11 +50,18 @@ export class Collector {
     return this.#samples;
   }
 
-  drain(): void {
+  /** Takes what is in the ring; how many events. What would take too long is left to the next drain. */
+  drain(): number {
     this.#setClock();
     this.#nowMillis = performance.now();
     this.#options.sources.files.startDrain();
-    this.#options.ring.drain(this.#onEvent);
+    return this.#options.ring.drain(this.#onEvent, this.#hasTime);
+  }
+
+  /** The last batch: nothing is left to a next drain. */
+  finish(): void {
+    while (this.#options.ring.pending() > 0 && this.drain() > 0);
+    this.cutBatch();
   }
 
   /** Ends the batch: from here the kernel half sends each stack again with its next sample. */
@@ -105,6 +112,8 @@ export class Collector {
       this.#kernelLost.set(counter, now);
     }
   }
+
+  readonly #hasTime = (): boolean => this.#options.sources.files.hasTime;
 
   readonly #onEvent = (bytes: Uint8Array, view: DataView, at: number, length: number): void => {
     const kind = length >= 4 ? view.getUint32(at, true) : 0;

@@ -23,7 +23,7 @@ const self = processes.see({ pid: process.pid, startNanos: stat.startTicks * 10_
 const [mapping, file] = findLibrary();
 function findLibrary(): [ExecutableMapping, MappedFile] {
   for (const candidate of self.mappings) {
-    const found = files.find(self.pid, candidate);
+    const found = files.find(self.pid, candidate, 0);
     if (typeof found === 'object' && found.ids.gnu !== null && candidate.path.includes('.so')) return [candidate, found];
   }
   throw new Error('this process has no library with a build id');
@@ -104,6 +104,15 @@ describe('user frames', () => {
     const { cut, locations } = written([{ ip: mapping.start + 0x100n }, { ip: 0x1000n }, { ip: mapping.start + 0x201n }]);
     expect(locations).toEqual([inFile(textOffset), { file: '[unknown]', address: 0n, functions: [] }, inFile(mapping.fileOffset + 0x200n)]);
     expect(cut).toBeNull();
+  });
+  test('the 0 above a first function is no frame of its own', () => {
+    const unknown = { file: '[unknown]', address: 0n, functions: [] };
+    for (const end of [{ ip: 0n }, { buildId: file.ids.gnu!, offset: 2n ** 64n - 0x5000n }]) {
+      expect(written([{ ip: mapping.start + 0x100n }, end])).toEqual({ cut: null, locations: [inFile(textOffset)] });
+      // Anywhere else it is an address that nothing is known of.
+      expect(written([{ ip: mapping.start + 0x100n }, end, { ip: mapping.start + 0x201n }]).locations[1]).toEqual(unknown);
+      expect(written([end]).locations).toEqual([unknown]);
+    }
   });
   test('memory without a file keeps its name, never an address', () => {
     const jit = (path: string): Process => ({

@@ -9,7 +9,7 @@ import type { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
 import type { Kernel } from './kernel.ts';
 import { executableMappingsMax } from './limits.ts';
-import type { MappedFile, MappedFiles } from './mapped-files.ts';
+import type { MappedFile, MappedFileResult, MappedFiles } from './mapped-files.ts';
 import { type ExecutableMapping, mappingAt } from './proc/maps.ts';
 import type { Process, Processes } from './processes.ts';
 import type { RawStack } from './raw-stacks.ts';
@@ -51,8 +51,12 @@ interface FrameContext {
 
 /** In place of a location: no code lies there. */
 const astray = -1;
+/** In place of a location: the return address of a first function, which has no caller. */
+const noCaller = -2;
 /** No file system has larger ones; the kernel gives a build id and an offset far beyond it for an address below the file's memory. */
 const fileBytesMax = 2n ** 53n;
+/** The byte before 0. */
+const noAddress = 2n ** 64n - 1n;
 
 /** Locations of one batch; what was worked out for a frame once is not worked out again. */
 export class FrameWriter {
@@ -77,6 +81,7 @@ export class FrameWriter {
     let cut = cutReason(raw.cut);
     for (let index = 0; index < count; index++) {
       const location = this.#userLocation(frames, index, raw, { process, nowMillis, mayStray: index > 0 && isChainBroken(raw) });
+      if (location === noCaller) break;
       if (location === astray) {
         cut = 'frame_pointer_missing';
         break;
@@ -117,6 +122,8 @@ export class FrameWriter {
     const back = index === 0 ? 0n : 1n;
     const value = BigInt.asUintN(64, frames.getBigUint64(at + userFrameLayout.offsetOrIp, true) - back);
     const status = frames.getInt32(at + userFrameLayout.status, true);
+    const isBelowAll = status === userFrameStatus.frameBuildId ? value >= fileBytesMax : value === noAddress;
+    if (isBelowAll) return this.#belowAllLocation(index, raw, context);
     if (status === userFrameStatus.frameBuildId) {
       const buildId = Buffer.from(raw.userFrames.buffer, raw.userFrames.byteOffset + at + userFrameLayout.buildId, 20).toString('hex');
       return this.#buildIdLocation(buildId, value, context);
@@ -125,10 +132,15 @@ export class FrameWriter {
     return this.#unknownLocation();
   }
 
+  /** The last of a whole chain is the 0 above a first function; what a broken one comes upon is anything. */
+  #belowAllLocation(index: number, raw: RawStack, { mayStray }: FrameContext): number {
+    if (mayStray) return astray;
+    return index > 0 && index === raw.userFrames.length / userFrameLayout.bytes - 1 ? noCaller : this.#unknownLocation();
+  }
+
   #buildIdLocation(padded: string, offset: bigint, context: FrameContext): number {
     const file = this.#fileOf(padded, context);
     if (file !== null) return this.#fileLocation(file, offset, context.mayStray);
-    if (context.mayStray && offset >= fileBytesMax) return astray;
     const mapping = this.#writer.mapping({
       memoryStart: 0n,
       memoryLimit: 0n,
@@ -163,30 +175,41 @@ export class FrameWriter {
     const elsewhere = files.byBuildId(padded) ?? files.byBuildId(padded.replace(/(00)+$/, ''));
     if (!process.isAlive) return elsewhere;
     if (elsewhere !== null && process.mappings.some(({ path }) => path === elsewhere.path)) return elsewhere;
-    const own = this.#searchFiles(padded, process);
+    const own = this.#searchFiles(padded, process, nowMillis);
     if (own !== null) return own;
     if (elsewhere !== null) return elsewhere;
-    return processes.rereadMaps(process, nowMillis) ? this.#searchFiles(padded, process) : null;
+    return processes.rereadMaps(process, nowMillis) ? this.#searchFiles(padded, process, nowMillis) : null;
   }
 
-  #searchFiles(padded: string, process: Process): MappedFile | null | 'later' {
+  #searchFiles(padded: string, process: Process, nowMillis: number): MappedFile | null | 'later' {
     let isComplete = true;
     for (const mapping of process.mappings) {
-      const file = this.#sources.files.find(process.pid, mapping);
+      const file = this.#sources.files.find(process.pid, mapping, nowMillis);
       if (file === 'later') isComplete = false;
-      else if (file !== 'none' && file.ids.gnu !== null && file.ids.gnu.padEnd(40, '0').slice(0, 40) === padded) return file;
+      else if (typeof file === 'object' && file.ids.gnu !== null && file.ids.gnu.padEnd(40, '0').slice(0, 40) === padded) return file;
     }
     return isComplete ? null : 'later';
   }
 
-  #addressLocation(address: bigint, { process, nowMillis, mayStray }: FrameContext): number {
-    let mapping = mappingAt(process.mappings, address);
-    if (mapping === null && this.#sources.processes.rereadMaps(process, nowMillis)) mapping = mappingAt(process.mappings, address);
+  #addressLocation(address: bigint, context: FrameContext): number {
+    const { process, mayStray } = context;
+    const found = this.#memoryAt(address, context);
     // Without maps, or with more than we read, it may be anything.
-    if (mapping === null) return mayStray && knowsItsMemory(process) ? astray : this.#unknownLocation();
-    const file = process.isAlive ? this.#sources.files.find(process.pid, mapping) : 'none';
+    if (found === null) return mayStray && knowsItsMemory(process) ? astray : this.#unknownLocation();
+    const { mapping, file } = found;
     if (typeof file === 'object') return this.#fileLocation(file, address - mapping.start + mapping.fileOffset, mayStray);
-    return this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []);
+    return file === 'none' ? this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []) : this.#unknownLocation();
+  }
+
+  /** What is mapped at an address now; maps that know nothing of it, or not what is there any more, are read again. */
+  #memoryAt(address: bigint, { process, nowMillis }: FrameContext): { mapping: ExecutableMapping; file: MappedFileResult } | null {
+    const { files, processes } = this.#sources;
+    for (let isLast = false; ; isLast = true) {
+      const mapping = mappingAt(process.mappings, address);
+      const file = mapping === null ? null : files.findNow(process.pid, mapping, nowMillis);
+      const isKnown = mapping !== null && file !== null && file !== 'gone';
+      if (isKnown || isLast || !processes.rereadMaps(process, nowMillis)) return mapping === null || file === null ? null : { mapping, file };
+    }
   }
 
   #fileLocation(file: MappedFile, offset: bigint, mayStray: boolean): number {

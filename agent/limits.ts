@@ -50,8 +50,12 @@ export const attributeValueCharactersMax = 4_096;
 
 /** Executables and libraries whose build ids and segments are remembered, by identity of the file. */
 export const filesMax = 16_384;
-/** A new file costs 0.3 ms; of more new ones in one drain the rest waits for the next (their frames keep file offsets until then). */
-export const newFilesPerDrainMax = 256;
+/** A new file costs 0.3 ms. After so many a drain stops and leaves the rest to the next: nothing is lost, the ring holds it. */
+export const newFilesPerDrainMax = 128;
+/** One stack may need all files of its process, hundreds at most. Of more, some wait for a later batch; until then their frames have build ids and file offsets. */
+export const newFilesPerStackMax = 1_024;
+/** For so long after it was seen at its place a mapping is taken to be there still, by frames that have nothing but an address. */
+export const mappingTrustMillis = 1_000;
 
 /** /proc/kallsyms is 10-15 MB on common kernels. */
 export const kallsymsBytesMax = 128 * 1024 * 1024;

@@ -121,7 +121,7 @@ function running(options: AgentOptions, { sampler, ring, events, collector, deli
       clearInterval(drainTimer);
       clearTimeout(batchTimer);
       events.close();
-      collector.cutBatch();
+      collector.finish();
       ring.close();
       sampler.close();
       await delivery.stop(stopMillis);

@@ -76,7 +76,7 @@ async function sample(work: () => Promise<unknown>, options: SamplingOptions = {
   }
   // The last run of the sampler on the other CPU may still be under way when its event is closed.
   await new Promise((resolve) => setTimeout(resolve, 50));
-  collector.cutBatch();
+  collector.finish();
   const counters = sampler.readCounters();
   ring.close();
   sampler.close();

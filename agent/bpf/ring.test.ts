@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { drainRing, type RingMemory } from './ring.ts';
+import { drainRing, type OnEvent, type RingMemory } from './ring.ts';
 
 const ringBytes = 4096;
 
@@ -26,12 +26,13 @@ class TestRing {
     this.memory.producer[0] = BigInt(position + ((8 + payload.length + 7) & ~7));
   }
 
-  drain(): string[] {
+  drain(max = Number.POSITIVE_INFINITY): string[] {
     const texts: string[] = [];
-    drainRing(this.memory, (bytes, view, at, length) => {
+    const onEvent: OnEvent = (bytes, view, at, length) => {
       expect(view.byteLength).toBe(2 * ringBytes);
       texts.push(Buffer.from(bytes.subarray(at, at + length)).toString('latin1'));
-    });
+    };
+    drainRing(this.memory, onEvent, () => texts.length < max);
     return texts;
   }
 }
@@ -52,6 +53,13 @@ describe('the ring', () => {
     expect(ring.drain()).toEqual(expected);
     expect(ring.drain()).toEqual([]);
     expect(ring.memory.consumer[0]).toBe(ring.memory.producer[0]);
+  });
+  test('a drain that may not go on leaves the rest to the next', () => {
+    const ring = new TestRing();
+    for (const text of ['a', 'b', 'c']) ring.write(Buffer.from(text));
+    expect(ring.drain(2)).toEqual(['a', 'b']);
+    expect(ring.drain(0)).toEqual([]);
+    expect(ring.drain()).toEqual(['c']);
   });
   test('a discarded event is passed over, an unfinished one stops the reader', () => {
     const ring = new TestRing();

@@ -19,8 +19,8 @@ export interface RingMemory {
 }
 
 export interface Ring {
-  /** Hands over all events that are complete; returns how many. */
-  drain(onEvent: OnEvent): number;
+  /** Hands over the events that are complete, for as long as `mayGoOn` says so before each; returns how many. */
+  drain(onEvent: OnEvent, mayGoOn?: () => boolean): number;
   /** Bytes written and not yet read. */
   pending(): number;
   close(): void;
@@ -44,7 +44,7 @@ export function openRing(fd: number, ringBytes: number): Ring {
     ringBytes,
   };
   return {
-    drain: (onEvent) => drainRing(memory, onEvent),
+    drain: (onEvent, mayGoOn) => drainRing(memory, onEvent, mayGoOn),
     pending: () => Number(Atomics.load(memory.producer, 0) - Atomics.load(memory.consumer, 0)),
     close() {
       munmap(consumer, pageBytes);
@@ -53,8 +53,10 @@ export function openRing(fd: number, ringBytes: number): Ring {
   };
 }
 
+const always = (): boolean => true;
+
 /** The loop alone, on any memory, so that tests can run it. */
-export function drainRing(memory: RingMemory, onEvent: OnEvent): number {
+export function drainRing(memory: RingMemory, onEvent: OnEvent, mayGoOn: () => boolean = always): number {
   const { consumer, producer, data, dataOffset, ringBytes } = memory;
   const headers = new Uint32Array(data, dataOffset, (2 * ringBytes) / 4);
   const bytes = new Uint8Array(data, dataOffset, 2 * ringBytes);
@@ -63,7 +65,7 @@ export function drainRing(memory: RingMemory, onEvent: OnEvent): number {
   let events = 0;
   // What is written meanwhile is taken by the next drain: a busy host must not hold us here.
   const end = Number(Atomics.load(producer, 0));
-  while (position < end) {
+  while (position < end && mayGoOn()) {
     const at = position % ringBytes;
     const header = Atomics.load(headers, at / 4);
     if ((header & busyBit) !== 0) break;
