@@ -54,6 +54,8 @@ export class Collector {
   drain(): number {
     this.#setClock();
     this.#nowMillis = performance.now();
+    // What was found out about kernel addresses, stacks of them included, is true for the batch so far.
+    if (this.#options.sources.kernel.hasChanged()) this.#endBatch();
     this.#options.sources.files.startDrain();
     return this.#options.ring.drain(this.#onEvent, this.#hasTime);
   }

@@ -1,8 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../lib/logger.ts';
 import { Kernel, parseBuildIdNote } from './kernel.ts';
 import { locateKernel, parseKernelSymbols, parseModules } from './kernel-symbols.ts';
+import { kallsymsRereadMillis } from './limits.ts';
 
 const image = [
   'ffffffff81000000 T _text',
@@ -104,6 +107,41 @@ test('a build id among other notes, and none in what is cut', () => {
   expect(parseBuildIdNote(Buffer.concat([note('Linux', 0x100, Buffer.from('abc')), note('GNU', 3, id)]))).toBe('0123456789abcdef');
   expect(parseBuildIdNote(note('GNU', 3, id).subarray(0, 20))).toBe('');
   expect(parseBuildIdNote(Buffer.alloc(64, 0xff))).toBe('');
+});
+
+test('modules that come or go: their frames have no names until the symbols are read again, the kernel itself keeps its', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flamelake-kernel-'));
+  try {
+    const files = { kallsyms: join(folder, 'kallsyms'), modules: join(folder, 'modules') };
+    const write = (module: string, users: string) => {
+      const lines = [...image, `ffffffffc0000000 T ${module}_open\t[${module}]`];
+      writeFileSync(files.kallsyms, `${lines.join('\n')}\n`);
+      writeFileSync(files.modules, `${module} 16384 ${users} Live 0xffffffffc0000000 (O)\n`);
+    };
+    write('fs', '1 other,');
+    const logger = createLogger({ name: 'test', level: 'error', format: 'text', write: () => {} });
+    const kernel = new Kernel(logger, files);
+    const names = () => [0xffffffffc0000001n, 0xffffffff81000101n].map((address) => kernel.locate(address)?.function ?? null);
+    const now = performance.now();
+    expect(kernel.hasChanged()).toBe(false);
+    expect(names()).toEqual(['fs_open', 'second']);
+    // Who uses it says nothing about where it lies.
+    write('fs', '2 other,another,');
+    expect(kernel.hasChanged()).toBe(false);
+    write('net', '0 -');
+    expect(kernel.hasChanged()).toBe(true);
+    expect(kernel.hasChanged()).toBe(false);
+    expect(names()).toEqual([null, 'second']);
+    kernel.refresh(now);
+    expect(names()).toEqual([null, 'second']);
+    kernel.refresh(now + 2 * kallsymsRereadMillis);
+    expect(names()).toEqual(['net_open', 'second']);
+    expect(kernel.hasChanged()).toBe(false);
+    write('other', '0 -');
+    expect(kernel.hasChanged()).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe.skipIf(process.getuid?.() !== 0)('the running kernel', () => {

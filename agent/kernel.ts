@@ -1,5 +1,5 @@
 // The kernel's side of a stack: symbols and build ids of the running kernel and its modules, read when
-// the agent starts and again when modules came or went. /proc/modules is looked at for each batch, which
+// the agent starts and again when modules came or went. /proc/modules is looked at before each drain, which
 // costs some microseconds; /proc/kallsyms costs 200 ms.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { Logger } from '../lib/logger.ts';
@@ -12,21 +12,30 @@ import {
   parseKernelSymbols,
   parseModules,
 } from './kernel-symbols.ts';
-import { kallsymsRereadMillis } from './limits.ts';
+import { kallsymsRereadMillis, modulesBytesMax } from './limits.ts';
+
+export interface KernelFiles {
+  readonly kallsyms: string;
+  readonly modules: string;
+}
 
 export class Kernel {
   readonly #logger: Logger;
+  readonly #files: KernelFiles;
+  readonly #moduleList: ModuleList;
   #symbols: KernelSymbols | null = null;
-  /** /proc/modules when the symbols were read. */
-  #modulesText = '';
+  /** The modules when the symbols were read. */
+  #modules = '';
   /** Modules came or went since: what lies where they do is not known. */
   #isStale = false;
   #readAt = Number.NEGATIVE_INFINITY;
   #saidHidden = false;
   readonly #buildIds = new Map<string, string>();
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, files: KernelFiles = { kallsyms: '/proc/kallsyms', modules: '/proc/modules' }) {
     this.#logger = logger;
+    this.#files = files;
+    this.#moduleList = new ModuleList(files.modules);
     this.#read(performance.now());
   }
 
@@ -35,9 +44,15 @@ export class Kernel {
     return this.#symbols !== null;
   }
 
-  /** Called for each batch. */
+  /** Called before each drain: true where modules came or went since the last one, and no address is what it was. */
+  hasChanged(): boolean {
+    if (this.#isStale || !this.#moduleList.look()) return false;
+    this.#isStale = this.#moduleList.text !== this.#modules;
+    return this.#isStale;
+  }
+
+  /** Called after each batch: what was named is written. */
   refresh(nowMillis: number): void {
-    if (!this.#isStale) this.#isStale = readText('/proc/modules') !== this.#modulesText;
     if (this.#isStale && nowMillis - this.#readAt >= kallsymsRereadMillis) this.#read(nowMillis);
   }
 
@@ -60,10 +75,12 @@ export class Kernel {
   #read(nowMillis: number): void {
     this.#readAt = nowMillis;
     this.#buildIds.clear();
-    this.#modulesText = readText('/proc/modules');
-    this.#symbols = parseKernelSymbols(chunksOf('/proc/kallsyms'), parseModules(this.#modulesText));
+    this.#moduleList.look();
+    this.#modules = this.#moduleList.text;
+    this.#symbols = parseKernelSymbols(chunksOf(this.#files.kallsyms), parseModules(this.#modules));
     // A module that came or went while we read: the next batch reads again.
-    this.#isStale = readText('/proc/modules') !== this.#modulesText;
+    this.#moduleList.look();
+    this.#isStale = this.#moduleList.text !== this.#modules;
     if (this.#symbols === null && !this.#saidHidden) {
       this.#saidHidden = true;
       this.#logger.warn(
@@ -73,12 +90,41 @@ export class Kernel {
   }
 }
 
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    // A kernel without modules has no such file.
-    return '';
+/** /proc/modules, kept open: it is looked at some times a second. */
+class ModuleList {
+  readonly #fd: number | null;
+  #bytes = Buffer.allocUnsafeSlow(16 * 1024);
+  #seen = Buffer.alloc(0);
+  /** Names, sizes and addresses; who uses them changes all the time and means nothing here. */
+  text = '';
+
+  constructor(path: string) {
+    try {
+      this.#fd = openSync(path, 'r');
+    } catch {
+      // A kernel without modules has no such file.
+      this.#fd = null;
+    }
+  }
+
+  /** Whether the file says anything else than before. */
+  look(): boolean {
+    if (this.#fd === null) return false;
+    const bytes = this.#read(this.#fd);
+    if (bytes.equals(this.#seen)) return false;
+    this.#seen = Buffer.from(bytes);
+    this.text = bytes.toString('latin1').replace(/^(\S+ \d+) \S+ \S+ (\S+)/gm, '$1 - - $2');
+    return true;
+  }
+
+  #read(fd: number): Buffer {
+    let length = 0;
+    for (;;) {
+      const read = readSync(fd, this.#bytes, length, this.#bytes.length - length, length);
+      length += read;
+      if (read === 0 || length >= modulesBytesMax) return this.#bytes.subarray(0, length);
+      if (length === this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], 2 * length);
+    }
   }
 }
 

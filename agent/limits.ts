@@ -59,6 +59,8 @@ export const mappingTrustMillis = 1_000;
 
 /** /proc/kallsyms is 10-15 MB on common kernels. */
 export const kallsymsBytesMax = 128 * 1024 * 1024;
+/** A hundred bytes a module; distributions' kernels with everything loaded have some hundred. */
+export const modulesBytesMax = 1024 * 1024;
 /** Modules that come and go make us read it again (0.2 s of CPU), but not more often than this; until then frames in modules have no names. */
 export const kallsymsRereadMillis = 30_000;
 
