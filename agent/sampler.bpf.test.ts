@@ -174,7 +174,7 @@ describe.skipIf(!isRoot)('the sampler', () => {
   };
 
   test('deeper than the kernel looks: cut at 127 frames, and said so', async () => {
-    const run = work(200, 0.5);
+    const run = work(200, 2);
     const { messages, collector } = await sample(() => run.ended);
     const reason: CutReason = 'user_stack_too_deep';
     expect(cutsOf(messages, run.pid).share(({ frames, cut }) => frames >= 127 && cut === reason)).toBeGreaterThan(0.9);
@@ -182,7 +182,7 @@ describe.skipIf(!isRoot)('the sampler', () => {
   });
 
   test('with frame pointers each call is there, without them the stack says that it is cut', async () => {
-    const [deep, without] = [work(30, 0.5), work(30, 0.5, false)];
+    const [deep, without] = [work(30, 2), work(30, 2, false)];
     const { messages } = await sample(() => Promise.all([deep.ended, without.ended]));
     // bottom, 30 times descend, main; now and then a system call's worth of kernel frames above.
     expect(cutsOf(messages, deep.pid).share(({ frames }) => frames >= 32)).toBeGreaterThan(0.9);
