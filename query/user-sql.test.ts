@@ -70,6 +70,7 @@ describe('refused', () => {
     ['the network by a name', () => "SELECT * FROM 's3://bucket/x.parquet'"],
     ['a text of two gigabytes', () => "SELECT length(repeat('x', 2000000000))"],
     ['a padded one', () => "SELECT LPAD('x', 2000000000, 'y')"],
+    ['one padded to a length that is computed', () => "SELECT lpad('x', 1000000 * 2000, 'y')"],
     ['parameters', () => 'SELECT $1'],
     ['a prepared statement', () => 'PREPARE x AS SELECT 1'],
     ['a transaction', () => 'BEGIN'],

@@ -43,9 +43,16 @@ const scalarFunctionsRefused = new Set([
   'json_execute_serialized_sql',
   // A text of any size from a short statement: such memory is outside DuckDB's limit (8 GB were seen).
   'repeat',
-  'lpad',
-  'rpad',
 ]);
+
+/** The same danger, but of daily use: taken with a length that is written out and small. */
+const padding = new Set(['lpad', 'rpad']);
+const padCharsMax = 10_000;
+
+function padsLittle(node: SyntaxNode): boolean {
+  const length = node.children?.[1]?.value?.value;
+  return typeof length === 'number' && length <= padCharsMax;
+}
 
 /** Names of the tables and functions that it uses. Throws query_failed, one line, for what must not or cannot run. */
 export async function checkUserSql(session: Session, text: string): Promise<ReadonlySet<string>> {
@@ -94,8 +101,9 @@ function look(tree: SyntaxTree): { refused: string | null; used: ReadonlySet<str
       if (catalogFunctions.test(tableFunction)) for (const view of allViews) used.add(view);
     }
     if (typeof name === 'string') {
-      if (scalarFunctionsRefused.has(name.toLowerCase())) return { refused: name.toLowerCase(), used };
-      used.add(name.toLowerCase());
+      const lower = name.toLowerCase();
+      if (scalarFunctionsRefused.has(lower) || (padding.has(lower) && !padsLittle(node as SyntaxNode))) return { refused: lower, used };
+      used.add(lower);
     }
     if (typeof table === 'string') used.add(table.toLowerCase());
     if (type === 'SHOW_REF' || (typeof schema === 'string' && /^(information_schema|pg_catalog)$/i.test(schema))) {
@@ -112,4 +120,5 @@ interface SyntaxNode {
   readonly function_name?: unknown;
   readonly table_name?: unknown;
   readonly schema_name?: unknown;
+  readonly children?: readonly { readonly value?: { readonly value?: unknown } }[];
 }
