@@ -11,6 +11,14 @@ import type { RawStack } from './raw-stacks.ts';
 const schemaUrl = 'https://opentelemetry.io/schemas/1.37.0';
 const agentServiceName = 'flamelake-agent';
 
+/** A resource without its attributes: tags and lengths, scope and schema URL twice, header of the profile. */
+const resourceFrameBytes = 256;
+/** Tag and length of a sample; its stack, three attributes by indices of up to four bytes; tag and length of its times. */
+const sampleFrameBytes = 4 + 5 + 14 + 5;
+const timestampBytes = 8;
+/** Tags and lengths of an attribute, and a number as its value. */
+const attributeFrameBytes = 24;
+
 export interface BatchOptions {
   readonly sources: FrameSources;
   readonly hostAttributes: ReadonlyMap<string, string>;
@@ -45,6 +53,8 @@ export class Batch {
   readonly #resources = new Map<Process['attributes'], Map<string, SampleGroup>>();
   readonly #stacks = new Map<bigint, WrittenStack>();
   #samples = 0;
+  /** Of resources and samples, which are written at the end. */
+  #bytesToCome = 0;
   #firstNanos: bigint;
   #lastNanos: bigint;
 
@@ -59,9 +69,9 @@ export class Batch {
     return this.#samples;
   }
 
-  /** About what the message will take. */
+  /** What the message will take, and a little more. */
   get bytes(): number {
-    return this.#writer.bytes + 48 * this.#samples;
+    return this.#writer.bytes + this.#bytesToCome;
   }
 
   /** Why its stack does not reach its root; null where it does. */
@@ -69,11 +79,13 @@ export class Batch {
     let stack = this.#stacks.get(sample.stackId);
     if (stack === undefined) {
       stack = this.#frames.stack(sample.stack, sample.process, nowMillis);
-      this.#stacks.set(sample.stackId, stack);
+      // What is not known yet may be so with its next sample.
+      if (stack.isFinal) this.#stacks.set(sample.stackId, stack);
     }
     let groups = this.#resources.get(sample.process.attributes);
     if (groups === undefined) {
       groups = new Map();
+      this.#bytesToCome += resourceFrameBytes + bytesOf(this.#options.hostAttributes) + bytesOf(sample.process.attributes);
       this.#resources.set(sample.process.attributes, groups);
     }
     const key = `${stack.index} ${sample.tid} ${sample.cpu} ${sample.threadName}`;
@@ -81,8 +93,10 @@ export class Batch {
     if (group === undefined) {
       group = { stack: stack.index, attributes: this.#sampleAttributes(sample), timestampsNanos: [] };
       groups.set(key, group);
+      this.#bytesToCome += sampleFrameBytes;
     }
     group.timestampsNanos.push(sample.timeNanos);
+    this.#bytesToCome += timestampBytes;
     this.#samples++;
     this.#cover(sample.timeNanos);
     return stack.cut;
@@ -130,6 +144,12 @@ export class Batch {
     const attributes = [this.#writer.attribute(lostReasonAttribute, reason)];
     return { stack: this.#writer.stack([location]), attributes, link: 0, values: [BigInt(count)], timestampsNanos: [atNanos] };
   }
+}
+
+function bytesOf(attributes: ReadonlyMap<string, AttributeValue>): number {
+  let bytes = 0;
+  for (const [key, value] of attributes) bytes += attributeFrameBytes + Buffer.byteLength(key) + (typeof value === 'string' ? Buffer.byteLength(value) : 0);
+  return bytes;
 }
 
 /** The process's own word wins over the host's. */

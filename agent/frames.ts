@@ -8,7 +8,6 @@ import { addressKindAttribute, addressKindFileOffset, cutFunctionName, frameType
 import type { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
 import type { Kernel } from './kernel.ts';
-import { executableMappingsMax } from './limits.ts';
 import type { MappedFile, MappedFileResult, MappedFiles } from './mapped-files.ts';
 import { type ExecutableMapping, mappingAt } from './proc/maps.ts';
 import type { Process, Processes } from './processes.ts';
@@ -40,6 +39,8 @@ export interface WrittenStack {
   /** In the batch's stack table. */
   readonly index: number;
   readonly cut: CutReason | null;
+  /** Nothing more will be known of it in this batch. */
+  readonly isFinal: boolean;
 }
 
 interface FrameContext {
@@ -69,6 +70,9 @@ export class FrameWriter {
   /** The file of a process that has a build id, null = none; looking for it costs a walk over all its mappings. */
   readonly #filesOfProcess = new Map<Process, Map<string, MappedFile | null>>();
 
+  /** Whether the stack at hand has an address that nothing is known of. */
+  #hasUnknown = false;
+
   constructor(writer: ProfilesWriter, sources: FrameSources) {
     this.#writer = writer;
     this.#sources = sources;
@@ -79,6 +83,7 @@ export class FrameWriter {
     const frames = new DataView(raw.userFrames.buffer, raw.userFrames.byteOffset, raw.userFrames.byteLength);
     const count = raw.userFrames.length / userFrameLayout.bytes;
     let cut = cutReason(raw.cut);
+    this.#hasUnknown = false;
     for (let index = 0; index < count; index++) {
       const location = this.#userLocation(frames, index, raw, { process, nowMillis, mayStray: index > 0 && isChainBroken(raw) });
       if (location === noCaller) break;
@@ -89,7 +94,7 @@ export class FrameWriter {
       locations.push(location);
     }
     if (cut !== null) locations.push(this.#cutLocation(cut));
-    return { index: this.#writer.stack(locations), cut };
+    return { index: this.#writer.stack(locations), cut, isFinal: !this.#hasUnknown || !process.isAlive };
   }
 
   #kernelLocation(address: bigint): number {
@@ -265,6 +270,7 @@ export class FrameWriter {
   }
 
   #unknownLocation(): number {
+    this.#hasUnknown = true;
     return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
   }
 
@@ -283,7 +289,7 @@ const isChainBroken = ({ cut }: RawStack): boolean => (cut & (stackCut.cutFrameP
 const isExecutable = ({ type, flags }: ElfSegment): boolean => type === segmentLoad && (flags & segmentExecutable) !== 0;
 
 /** Whether an address outside its mappings is none of its code. */
-const knowsItsMemory = ({ isAlive, mappings }: Process): boolean => isAlive && mappings.length > 0 && mappings.length < executableMappingsMax;
+const knowsItsMemory = ({ isAlive, mappings, hasAllMappings }: Process): boolean => isAlive && mappings.length > 0 && hasAllMappings;
 
 const isIn = (segment: { type: number; address: bigint; memoryBytes: number }, address: bigint): boolean =>
   segment.type === segmentLoad && address >= segment.address - (segment.address % 4096n) && address < segment.address + BigInt(segment.memoryBytes);

@@ -49,6 +49,11 @@ export function observeAgent(meter: Meter, observed: Observed): void {
     .createObservableGauge('flamelake.agent.queue.size', { unit: 'By', description: 'Encoded batches that wait for the endpoint' })
     .addCallback((result) => result.observe(delivery.queuedBytes));
   meter
+    .createObservableCounter('flamelake.agent.reads.cut', { unit: '{read}', description: 'Files of /proc/PID that were longer than the agent reads, by file' })
+    .addCallback((result) => {
+      for (const [file, reads] of Object.entries(processes.cutReads)) result.observe(reads, { file });
+    });
+  meter
     .createObservableGauge('flamelake.agent.processes', { unit: '{process}', description: 'Processes that were sampled lately' })
     .addCallback((result) => result.observe(processes.size));
 }

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import {
   cgroupBytesMax,
   environBytesMax,
+  executableMappingsMax,
   mapsBytesMax,
   mapsFirstRereadMillis,
   mapsRereadMillis,
@@ -19,8 +20,10 @@ import {
 import { parseContainerId } from './proc/cgroup.ts';
 import { parseEnviron } from './proc/environ.ts';
 import { type ExecutableMapping, parseMaps } from './proc/maps.ts';
-import { readProc, readProcLink } from './proc/read.ts';
+import { type ProcFile, readProc, readProcLink } from './proc/read.ts';
 import { parseStat, startsAt } from './proc/stat.ts';
+
+const newline = 10;
 
 /** What a sample says of its process. */
 export interface ProcessIdentity {
@@ -39,14 +42,21 @@ export interface Process extends ProcessIdentity {
   /** Attributes of its own; the host's are added by the batch. */
   attributes: ReadonlyMap<string, string | bigint>;
   mappings: readonly ExecutableMapping[];
+  /** There were no more than we read. */
+  hasAllMappings: boolean;
   readAtMillis: number;
   /** How long after that an unknown address may make us read again. */
   mapsWaitMillis: number;
   seenAtMillis: number;
 }
 
+/** Files of /proc that may be longer than we read. */
+export type CutFile = 'maps' | 'environ' | 'cgroup';
+
 export class Processes {
   readonly #byKey = new Map<string, Process>();
+  /** Readings that ended at a cap, since start: some mappings, or who the process is, stay unknown. */
+  readonly cutReads: Record<CutFile, number> = { maps: 0, environ: 0, cgroup: 0 };
 
   get size(): number {
     return this.#byKey.size;
@@ -59,7 +69,7 @@ export class Processes {
     if (process === undefined || isAnother(process, identity)) {
       process = this.#begin(key, identity, process, nowMillis);
     } else if (process.isAlive && !process.isKernelThread && nowMillis - process.readAtMillis > processRereadMillis) {
-      read(process, nowMillis);
+      this.#read(process, nowMillis);
     }
     process.seenAtMillis = nowMillis;
     return process;
@@ -67,7 +77,7 @@ export class Processes {
 
   #begin(key: string, identity: ProcessIdentity, before: Process | undefined, nowMillis: number): Process {
     const process = newProcess(identity, nowMillis);
-    read(process, nowMillis);
+    this.#read(process, nowMillis);
     // The same program again: one resource in a batch.
     if (before !== undefined && areEqual(before.attributes, process.attributes)) process.attributes = before.attributes;
     this.#byKey.set(key, process);
@@ -79,7 +89,7 @@ export class Processes {
   rereadMaps(process: Process, nowMillis: number): boolean {
     if (!process.isAlive || process.isKernelThread || nowMillis - process.readAtMillis < process.mapsWaitMillis) return false;
     const before = process.mappings;
-    read(process, nowMillis);
+    this.#read(process, nowMillis);
     const isNew = process.isAlive && process.mappings !== before;
     process.mapsWaitMillis = isNew ? mapsRereadMillis : Math.min(mapsRereadMillisMax, Math.max(mapsRereadMillis, 2 * process.mapsWaitMillis));
     return isNew;
@@ -87,6 +97,51 @@ export class Processes {
 
   forgetIdle(nowMillis: number): void {
     for (const [key, process] of this.#byKey) if (nowMillis - process.seenAtMillis > processIdleMillis) this.#byKey.delete(key);
+  }
+
+  #read(process: Process, nowMillis: number): void {
+    process.readAtMillis = nowMillis;
+    if (process.isKernelThread) {
+      // Tasks without memory of their own are one service, or `kworker/3:1` would make thousands.
+      process.attributes = new Map<string, string | bigint>([
+        ['process.pid', BigInt(process.pid)],
+        ['service.name', 'kernel'],
+      ]);
+      return;
+    }
+    const { pid } = process;
+    const maps = this.#readFile(pid, 'maps', mapsBytesMax);
+    const environ = this.#readFile(pid, 'environ', environBytesMax);
+    const executable = readProcLink(`/proc/${pid}/exe`);
+    const cgroup = this.#readFile(pid, 'cgroup', cgroupBytesMax);
+    // Asked last: if it still is the process now, all the above was its own.
+    if (!isStillThere(process)) {
+      process.isAlive = false;
+      return;
+    }
+    if (maps !== null) {
+      const mappings = parseMaps(upToLast(maps, newline));
+      process.hasAllMappings = !maps.cut && mappings.length < executableMappingsMax;
+      // The same object for as long as they are the same: what was found out about each stays known.
+      if (!areSame(process.mappings, mappings)) process.mappings = mappings;
+    }
+    const attributes = new Map<string, string | bigint>(environ === null ? [] : [...parseEnviron(upToLast(environ, 0))].filter(([key]) => !isOurs(key)));
+    attributes.set('process.pid', BigInt(pid));
+    const path = executable?.replace(/ \(deleted\)$/, '').slice(0, pathCharactersMax);
+    if (path) {
+      attributes.set('process.executable.path', path);
+      attributes.set('process.executable.name', basename(path));
+    }
+    const containerId = cgroup === null ? null : parseContainerId(cgroup.bytes.toString('utf8'));
+    if (containerId !== null) attributes.set('container.id', containerId);
+    // The same object for as long as they say the same: a batch takes a new one for another resource.
+    if (!areEqual(process.attributes, attributes)) process.attributes = attributes;
+  }
+
+  #readFile(pid: number, file: CutFile, bytesMax: number): ProcFile | null {
+    const read = readProc(`/proc/${pid}/${file}`, bytesMax);
+    if (read?.cut) this.cutReads[file]++;
+    return read;
   }
 }
 
@@ -100,6 +155,7 @@ function newProcess(identity: ProcessIdentity, nowMillis: number): Process {
     isAlive: true,
     attributes: new Map<string, string | bigint>([['process.pid', BigInt(identity.pid)]]),
     mappings: [],
+    hasAllMappings: false,
     readAtMillis: nowMillis,
     mapsWaitMillis: mapsFirstRereadMillis,
     seenAtMillis: nowMillis,
@@ -113,45 +169,16 @@ const areSame = (left: readonly ExecutableMapping[], right: readonly ExecutableM
   left.length === right.length && left.every((mapping, index) => isSame(mapping, right[index]!));
 
 const isSame = (left: ExecutableMapping, right: ExecutableMapping): boolean =>
-  left.start === right.start && left.end === right.end && left.inode === right.inode && left.path === right.path && left.deleted === right.deleted;
+  left.start === right.start &&
+  left.end === right.end &&
+  left.fileOffset === right.fileOffset &&
+  left.inode === right.inode &&
+  left.device === right.device &&
+  left.path === right.path &&
+  left.deleted === right.deleted;
 
-function read(process: Process, nowMillis: number): void {
-  process.readAtMillis = nowMillis;
-  if (process.isKernelThread) {
-    // Tasks without memory of their own are one service, or `kworker/3:1` would make thousands.
-    process.attributes = new Map<string, string | bigint>([
-      ['process.pid', BigInt(process.pid)],
-      ['service.name', 'kernel'],
-    ]);
-    return;
-  }
-  const { pid } = process;
-  const maps = readProc(`/proc/${pid}/maps`, mapsBytesMax);
-  const environ = readProc(`/proc/${pid}/environ`, environBytesMax);
-  const executable = readProcLink(`/proc/${pid}/exe`);
-  const cgroup = readProc(`/proc/${pid}/cgroup`, cgroupBytesMax);
-  // Asked last: if it still is the process now, all the above was its own.
-  if (!isStillThere(process)) {
-    process.isAlive = false;
-    return;
-  }
-  if (maps !== null) {
-    const mappings = parseMaps(maps.bytes);
-    // The same object for as long as they are the same: what was found out about each stays known.
-    if (!areSame(process.mappings, mappings)) process.mappings = mappings;
-  }
-  const attributes = new Map<string, string | bigint>(environ === null ? [] : [...parseEnviron(environ.bytes)].filter(([key]) => !isOurs(key)));
-  attributes.set('process.pid', BigInt(pid));
-  const path = executable?.replace(/ \(deleted\)$/, '').slice(0, pathCharactersMax);
-  if (path) {
-    attributes.set('process.executable.path', path);
-    attributes.set('process.executable.name', basename(path));
-  }
-  const containerId = cgroup === null ? null : parseContainerId(cgroup.bytes.toString('utf8'));
-  if (containerId !== null) attributes.set('container.id', containerId);
-  // The same object for as long as they say the same: a batch takes a new one for another resource.
-  if (!areEqual(process.attributes, attributes)) process.attributes = attributes;
-}
+/** Without the last entry where it may be cut in the middle. */
+const upToLast = ({ bytes, cut }: ProcFile, end: number): Buffer => (cut ? bytes.subarray(0, bytes.lastIndexOf(end) + 1) : bytes);
 
 function areEqual(left: Process['attributes'], right: Process['attributes']): boolean {
   return left.size === right.size && [...left].every(([key, value]) => right.get(key) === value);
