@@ -89,7 +89,7 @@ describe('without one, one line says what to do', () => {
     [
       'nothing at all',
       {},
-      `the npm package ${nodePackage} is not installed beside ${home}; run npm install without --omit=optional, or set FLAMELAKE_NODE to a Node >= 24`,
+      `the npm package ${nodePackage} is not installed beside ${home}; in a clone run npm run setup, elsewhere npm install without --omit=optional, or set FLAMELAKE_NODE to a Node >= 24`,
     ],
     ['an old one in PATH', { PATH: `${systemPath}:${path.dirname(oldNode)}` }, `the npm package ${nodePackage} is not installed`],
     ['FLAMELAKE_NODE is old', { FLAMELAKE_NODE: oldNode }, `FLAMELAKE_NODE is "${oldNode}" (v20.1.0); expected the path of a Node >= 24`],

@@ -22,7 +22,7 @@ export async function rowsBySql(dataDir: string): Promise<LakeRows> {
     if (type === 'frames') return `CAST(to_json("${name}") AS VARCHAR) AS "${name}"`;
     return `CAST("${name}" AS VARCHAR) AS "${name}"`;
   };
-  const partitions = 'CAST("date" AS VARCHAR) AS "date", lpad(CAST(shard AS VARCHAR), 3, \'0\') AS shard';
+  const partitions = 'CAST("date" AS VARCHAR) AS "date"';
   const samples = await sql(dataDir, `SELECT ${partitions}, ${sampleColumns.map(textOf).join(', ')} FROM samples`);
   const stacks = await sql(dataDir, `SELECT ${partitions}, ${stackColumns.map(textOf).join(', ')} FROM stacks`);
   return { samples: samples.map(fromJsonText), stacks: stacks.map(fromJsonText) };

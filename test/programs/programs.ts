@@ -12,8 +12,14 @@ export interface Program {
 
 const compilers = ['cc', 'gcc', 'clang'] as const;
 
+export interface BuildOptions {
+  readonly framePointers?: boolean;
+  /** More for the compiler. */
+  readonly flags?: readonly string[];
+}
+
 /** Lower hex, 20 bytes, as linkers make them; the name is part of it so that no two are equal. */
-export function buildProgram(source: string, folder: string, name = source.replace(/_/g, '-'), options: { framePointers?: boolean } = {}): Program {
+export function buildProgram(source: string, folder: string, name = source.replace(/_/g, '-'), options: BuildOptions = {}): Program {
   mkdirSync(folder, { recursive: true });
   const buildId = Buffer.from(`${name}${'.'.repeat(20)}`)
     .toString('hex')
@@ -26,6 +32,7 @@ export function buildProgram(source: string, folder: string, name = source.repla
     '-Wall',
     '-Werror',
     `-Wl,--build-id=0x${buildId}`,
+    ...(options.flags ?? []),
   ];
   execFileSync(findCompiler(), [...flags, '-o', path, join(import.meta.dirname, `${source}.c`)], { stdio: ['ignore', 'inherit', 'inherit'] });
   return { path, name, buildId };
