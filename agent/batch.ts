@@ -51,6 +51,8 @@ export class Batch {
   readonly #frames: FrameWriter;
   /** By the process's attributes as they were: an exec within a batch begins a resource of its own. */
   readonly #resources = new Map<Process['attributes'], Map<string, SampleGroup>>();
+  /** The first attributes of each content: a fork and its exec may read the same twice, and are one resource. */
+  readonly #attributesByContent = new Map<string, Process['attributes']>();
   readonly #stacks = new Map<bigint, WrittenStack>();
   #samples = 0;
   /** Of resources and samples, which are written at the end. */
@@ -83,6 +85,12 @@ export class Batch {
       if (stack.isFinal) this.#stacks.set(sample.stackId, stack);
     }
     let groups = this.#resources.get(sample.process.attributes);
+    if (groups === undefined) {
+      const content = JSON.stringify([...sample.process.attributes].sort(), (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
+      const first = this.#attributesByContent.get(content);
+      if (first === undefined) this.#attributesByContent.set(content, sample.process.attributes);
+      else groups = this.#resources.get(first);
+    }
     if (groups === undefined) {
       groups = new Map();
       this.#bytesToCome += resourceFrameBytes + bytesOf(this.#options.hostAttributes) + bytesOf(sample.process.attributes);
