@@ -79,10 +79,9 @@ export class Batch {
   /** Why its stack does not reach its root; null where it does. */
   add(sample: ThreadSample, nowMillis: number): CutReason | null {
     let stack = this.#stacks.get(sample.stackId);
-    if (stack === undefined) {
+    if (stack === undefined || nowMillis > stack.validUntilMillis) {
       stack = this.#frames.stack(sample.stack, sample.process, nowMillis);
-      // What is not known yet may be so with its next sample.
-      if (stack.isFinal) this.#stacks.set(sample.stackId, stack);
+      this.#stacks.set(sample.stackId, stack);
     }
     let groups = this.#resources.get(sample.process.attributes);
     if (groups === undefined) {

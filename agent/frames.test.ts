@@ -6,7 +6,7 @@ import { createLogger } from '../lib/logger.ts';
 import { ProfilesDataSchema } from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
 import { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
-import { FrameWriter } from './frames.ts';
+import { FrameWriter, unpadded } from './frames.ts';
 import { Kernel } from './kernel.ts';
 import { type MappedFile, MappedFiles } from './mapped-files.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
@@ -145,6 +145,13 @@ describe('user frames', () => {
   test('an empty stack is the empty one', () => {
     expect(written([])).toEqual({ cut: null, locations: [] });
   });
+});
+
+test.each([20, 16, 8, 11, 4])('a build id of %i bytes, padded by the kernel, is itself again', (bytes) => {
+  const id = 'a1b2c3d4e5'.repeat(4).slice(0, 2 * bytes);
+  expect(unpadded(id.padEnd(40, '0'))).toBe(id);
+  // Ids end in a zero byte now and then.
+  if (bytes % 4 === 0 && bytes > 4) expect(unpadded(`${id.slice(0, -2)}00`.padEnd(40, '0'))).toBe(`${id.slice(0, -2)}00`);
 });
 
 describe.skipIf(!kernel.hasNames)('kernel frames', () => {

@@ -39,8 +39,8 @@ export interface WrittenStack {
   /** In the batch's stack table. */
   readonly index: number;
   readonly cut: CutReason | null;
-  /** Nothing more will be known of it in this batch. */
-  readonly isFinal: boolean;
+  /** Afterwards its addresses may mean something else, or be known at last. */
+  readonly validUntilMillis: number;
 }
 
 interface FrameContext {
@@ -70,8 +70,8 @@ export class FrameWriter {
   /** The file of a process that has a build id, null = none; looking for it costs a walk over all its mappings. */
   readonly #filesOfProcess = new Map<Process, Map<string, MappedFile | null>>();
 
-  /** Whether the stack at hand has an address that nothing is known of. */
-  #hasUnknown = false;
+  /** Of the stack at hand. */
+  #validUntilMillis = Number.POSITIVE_INFINITY;
 
   constructor(writer: ProfilesWriter, sources: FrameSources) {
     this.#writer = writer;
@@ -83,7 +83,7 @@ export class FrameWriter {
     const frames = new DataView(raw.userFrames.buffer, raw.userFrames.byteOffset, raw.userFrames.byteLength);
     const count = raw.userFrames.length / userFrameLayout.bytes;
     let cut = cutReason(raw.cut);
-    this.#hasUnknown = false;
+    this.#validUntilMillis = Number.POSITIVE_INFINITY;
     for (let index = 0; index < count; index++) {
       const location = this.#userLocation(frames, index, raw, { process, nowMillis, mayStray: index > 0 && isChainBroken(raw) });
       if (location === noCaller) break;
@@ -94,7 +94,7 @@ export class FrameWriter {
       locations.push(location);
     }
     if (cut !== null) locations.push(this.#cutLocation(cut));
-    return { index: this.#writer.stack(locations), cut, isFinal: !this.#hasUnknown || !process.isAlive };
+    return { index: this.#writer.stack(locations), cut, validUntilMillis: process.isAlive ? this.#validUntilMillis : Number.POSITIVE_INFINITY };
   }
 
   #kernelLocation(address: bigint): number {
@@ -151,7 +151,10 @@ export class FrameWriter {
       memoryLimit: 0n,
       fileOffset: 0n,
       fileName: '',
-      attributes: [this.#writer.attribute('process.executable.build_id.gnu', padded), this.#writer.attribute(addressKindAttribute, addressKindFileOffset)],
+      attributes: [
+        this.#writer.attribute('process.executable.build_id.gnu', unpadded(padded)),
+        this.#writer.attribute(addressKindAttribute, addressKindFileOffset),
+      ],
     });
     return this.#writer.location(mapping, offset, [], [this.#nativeType()]);
   }
@@ -176,8 +179,7 @@ export class FrameWriter {
    */
   #findFileOf(padded: string, { process, nowMillis }: FrameContext): MappedFile | null | 'later' {
     const { files, processes } = this.#sources;
-    // The kernel pads build ids to 20 bytes with zeros, and a shorter one may end in zeros of its own.
-    const elsewhere = files.byBuildId(padded) ?? files.byBuildId(padded.replace(/(00)+$/, ''));
+    const elsewhere = files.byBuildId(unpadded(padded));
     if (!process.isAlive) return elsewhere;
     if (elsewhere !== null && process.mappings.some(({ path }) => path === elsewhere.path)) return elsewhere;
     const own = this.#searchFiles(padded, process, nowMillis);
@@ -213,6 +215,7 @@ export class FrameWriter {
       const mapping = mappingAt(process.mappings, address);
       const file = mapping === null ? null : files.findNow(process.pid, mapping, nowMillis);
       const isKnown = mapping !== null && file !== null && file !== 'gone';
+      if (isKnown) this.#validUntilMillis = Math.min(this.#validUntilMillis, files.trustedUntilMillis(mapping));
       if (isKnown || isLast || !processes.rereadMaps(process, nowMillis)) return mapping === null || file === null ? null : { mapping, file };
     }
   }
@@ -270,7 +273,7 @@ export class FrameWriter {
   }
 
   #unknownLocation(): number {
-    this.#hasUnknown = true;
+    this.#validUntilMillis = 0;
     return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
   }
 
@@ -282,6 +285,20 @@ export class FrameWriter {
     const name = this.#writer.function(cutFunctionName(reason), '', '');
     return this.#writer.location(0, 0n, [{ function: name, line: 0n, column: 0n }], [this.#writer.attribute(stackCutAttribute, reason)]);
   }
+}
+
+/** Bytes that linkers write: sha1, md5 and uuid, and lld's fast hash. */
+const buildIdBytes = [20, 16, 8] as const;
+
+/**
+ * The kernel pads build ids to 20 bytes with zeros, and does not say how many. Four zero bytes at the end
+ * are taken for that: of sha1 ids one in 2^32 ends so.
+ */
+export function unpadded(padded: string): string {
+  const significant = padded.replace(/(00)+$/, '').length / 2;
+  if (significant > 16) return padded;
+  const standard = buildIdBytes.findLast((bytes) => bytes >= significant && bytes - significant < 4);
+  return padded.slice(0, 2 * (standard ?? significant));
 }
 
 const isChainBroken = ({ cut }: RawStack): boolean => (cut & (stackCut.cutFramePointer | stackCut.cutUserDepth)) !== 0;

@@ -65,6 +65,12 @@ export class MappedFiles {
     return known.file;
   }
 
+  /** Until when what findNow said of a mapping may be taken to be so still. */
+  trustedUntilMillis(mapping: ExecutableMapping): number {
+    const known = this.#byMapping.get(mapping);
+    return known === undefined ? 0 : known.identity === '' ? Number.POSITIVE_INFINITY : known.seenAtMillis + mappingTrustMillis;
+  }
+
   /** A file seen in any process, by its gnu build id: for processes that ended before they could be looked at. */
   byBuildId(gnu: string): MappedFile | null {
     return this.#byBuildId.get(gnu) ?? null;

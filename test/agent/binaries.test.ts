@@ -3,7 +3,7 @@
 // its place or its pid. Needs root.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -131,7 +131,7 @@ const kinds: readonly { readonly kind: string; readonly flags: readonly string[]
   { kind: 'no-build-id', flags: ['-Wl,--build-id=none'] },
   { kind: 'static-no-build-id', flags: ['-static', '-Wl,--build-id=none'] },
   { kind: 'short-build-id', flags: ['-Wl,--build-id=0x01020300'] },
-  { kind: 'stripped-of-sections', flags: ['-Wl,--build-id=0x77'] },
+  { kind: 'eight-byte-build-id', flags: ['-Wl,--build-id=0x0102030405060700'] },
 ];
 
 const containerId = createHash('sha256').update(folder.path).digest('hex');
