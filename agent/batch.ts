@@ -45,14 +45,18 @@ interface SampleGroup {
   readonly timestampsNanos: bigint[];
 }
 
+interface Resource {
+  readonly attributes: Process['attributes'];
+  readonly groups: Map<string, SampleGroup>;
+}
+
 export class Batch {
   readonly #options: BatchOptions;
   readonly #writer = new ProfilesWriter(schemaUrl);
   readonly #frames: FrameWriter;
-  /** By the process's attributes as they were: an exec within a batch begins a resource of its own. */
-  readonly #resources = new Map<Process['attributes'], Map<string, SampleGroup>>();
-  /** The first attributes of each content: a fork and its exec may read the same twice, and are one resource. */
-  readonly #attributesByContent = new Map<string, Process['attributes']>();
+  /** By the content of the process's attributes as they were: an exec within a batch begins a resource of its own, what was read twice does not. */
+  readonly #resources = new Map<string, Resource>();
+  readonly #resourceOf = new Map<Process['attributes'], Resource>();
   readonly #stacks = new Map<bigint, WrittenStack>();
   #samples = 0;
   /** Of resources and samples, which are written at the end. */
@@ -83,18 +87,7 @@ export class Batch {
       stack = this.#frames.stack(sample.stack, sample.process, nowMillis);
       this.#stacks.set(sample.stackId, stack);
     }
-    let groups = this.#resources.get(sample.process.attributes);
-    if (groups === undefined) {
-      const content = JSON.stringify([...sample.process.attributes].sort(), (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
-      const first = this.#attributesByContent.get(content);
-      if (first === undefined) this.#attributesByContent.set(content, sample.process.attributes);
-      else groups = this.#resources.get(first);
-    }
-    if (groups === undefined) {
-      groups = new Map();
-      this.#bytesToCome += resourceFrameBytes + bytesOf(this.#options.hostAttributes) + bytesOf(sample.process.attributes);
-      this.#resources.set(sample.process.attributes, groups);
-    }
+    const { groups } = this.#resourceOf.get(sample.process.attributes) ?? this.#newResource(sample.process.attributes);
     const key = `${stack.index} ${sample.tid} ${sample.cpu} ${sample.threadName}`;
     let group = groups.get(key);
     if (group === undefined) {
@@ -117,7 +110,7 @@ export class Batch {
     const { periodNanos, hostAttributes, agentVersion } = this.#options;
     const header: ProfileHeader = { sampleType: ['samples', 'count'], period: { type: ['cpu', 'nanoseconds'], value: BigInt(periodNanos) }, ...times };
     const scope = { name: agentScopeName, version: agentVersion };
-    for (const [attributes, groups] of this.#resources) {
+    for (const { attributes, groups } of this.#resources.values()) {
       const samples = [...groups.values()].map((group): SampleEntry => ({ ...group, link: 0, values: [] }));
       this.#writer.addResource(merged(hostAttributes, attributes), scope, [{ header, samples }]);
     }
@@ -132,6 +125,18 @@ export class Batch {
       ]);
     }
     return this.#writer.finish();
+  }
+
+  #newResource(attributes: Process['attributes']): Resource {
+    const content = JSON.stringify([...attributes].sort(), (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
+    let resource = this.#resources.get(content);
+    if (resource === undefined) {
+      resource = { attributes, groups: new Map() };
+      this.#resources.set(content, resource);
+      this.#bytesToCome += resourceFrameBytes + bytesOf(this.#options.hostAttributes) + bytesOf(attributes);
+    }
+    this.#resourceOf.set(attributes, resource);
+    return resource;
   }
 
   #cover(nanos: bigint): void {
