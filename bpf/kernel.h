@@ -15,7 +15,7 @@ struct mm_struct {
 	/* Set by execve at its very end, from the executable's headers; 0 before. */
 	unsigned long start_code;
 	unsigned long end_code;
-	/* Where execve put the arguments: random for each image, unless the host turned that off. */
+	/* Where execve put the arguments: random for each image, unless that is turned off. */
 	unsigned long start_stack;
 };
 
@@ -29,8 +29,8 @@ struct task_struct {
 };
 
 /*
- * Two architectures, one object: the loader keeps the branch whose field exists. Only types that every
- * kernel has: for one that it misses libbpf searches all modules, which takes CAP_SYS_ADMIN.
+ * Two architectures, one object: the loader keeps the branch whose field exists. Only types that
+ * every kernel has: for one that it misses libbpf searches all modules, which takes CAP_SYS_ADMIN.
  */
 struct pt_regs___x86_64 {
 	unsigned long bp;

@@ -41,8 +41,8 @@ struct {
 
 /*
  * Stack id -> epoch in which it was sent. The agent sets the size before load, by CPUs and rate
- * (agent/limits.ts). When it is full the least recently used entry goes, which costs one repeated stack
- * and loses nothing.
+ * (agent/limits.ts). When it is full the least recently used entry goes, which costs one repeated
+ * stack and loses nothing.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -51,7 +51,7 @@ struct {
 	__type(value, __u32);
 } seen SEC(".maps");
 
-/* Events to the agent. The agent sets the size before load (agent/limits.ts); full = LOSS_RING_FULL. */
+/* Events to the agent, which sets the size before load (agent/limits.ts); full = LOSS_RING_FULL. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -105,7 +105,7 @@ __noinline int chain_is_cut(__u32 frames)
 	__u64 frame = frame_pointer_of_current(), next;
 
 	for (__u32 i = 0; i < USER_FRAMES_MAX; i++) {
-		/* 0 at once: only in a first function itself; far more often it is a register in other use. */
+		/* 0 at once: a first function itself, or far more often a register in other use. */
 		if (frame == 0)
 			return i == 0;
 		if (i > frames || (frame & 7) != 0)
@@ -123,14 +123,15 @@ __noinline int chain_is_cut(__u32 frames)
 /* The interface that a table unwinder fills too: frames, leaf first, and why they end. */
 static __always_inline __u32 unwind_user(void *ctx, __u64 *into, __u16 *cut)
 {
-	long bytes = bpf_get_stack(ctx, into, USER_FRAMES_MAX * sizeof(struct user_frame), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
+	long bytes = bpf_get_stack(ctx, into, USER_FRAMES_MAX * sizeof(struct user_frame),
+				   BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
 	__u32 frames;
 
 	if (bytes < 0) {
 		*cut |= CUT_USER_UNREADABLE;
 		return 0;
 	}
-	/* 0 = it never was in user mode: the kernel's helpers inside a process (io_uring, vhost). */
+	/* 0 = it never was in user mode: the kernel's helpers in a process (io_uring, vhost). */
 	frames = (__u32)bytes / sizeof(struct user_frame);
 	if (frames == 0)
 		return 0;
@@ -162,8 +163,9 @@ static __always_inline __u32 unwind_kernel(void *ctx, __u64 *into, __u16 *cut)
 }
 
 /*
- * Tells one execve of a process from the next; /proc/PID/stat has the same three numbers (agent/proc/stat.ts
- * computes the same), so that what is read there is never taken for what ran before or after. 0 = not known.
+ * Tells one execve of a process from the next. /proc/PID/stat has the same three numbers, and
+ * agent/proc/stat.ts computes the same from them, so that what is read there is never taken for
+ * what ran before or after. 0 = not known.
  */
 static __always_inline __u64 image_of(struct mm_struct *mm)
 {
@@ -171,7 +173,14 @@ static __always_inline __u64 image_of(struct mm_struct *mm)
 
 	if (start_code == 0)
 		return 0;
-	return (BPF_CORE_READ(mm, start_stack) * 31 + start_code) * 31 + BPF_CORE_READ(mm, end_code);
+	return (BPF_CORE_READ(mm, start_stack) * 31 + start_code) * 31 +
+	       BPF_CORE_READ(mm, end_code);
+}
+
+static __always_inline __u64 mix(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 29;
 }
 
 /* A stack belongs to one image: addresses without build id mean nothing in another. */
@@ -183,15 +192,15 @@ __noinline __u64 hash_stack(__u32 words, __u64 seed)
 
 	if (!stack)
 		return 0;
-	hash = (hash ^ stack->head.tgid) * 0x9e3779b97f4a7c15ULL;
-	hash = (hash ^ stack->head.start_time) * 0x9e3779b97f4a7c15ULL;
-	hash = (hash ^ stack->head.image) * 0x9e3779b97f4a7c15ULL;
-	hash = (hash ^ ((__u64)stack->head.kernel_frames << 32 | (__u64)stack->head.user_frames << 16 | stack->head.cut)) * 0x9e3779b97f4a7c15ULL;
+	hash = mix(hash, stack->head.tgid);
+	hash = mix(hash, stack->head.start_time);
+	hash = mix(hash, stack->head.image);
+	hash = mix(hash, (__u64)stack->head.kernel_frames << 32 |
+				 (__u64)stack->head.user_frames << 16 | stack->head.cut);
 	for (__u32 i = 0; i < FRAME_WORDS_MAX; i++) {
 		if (i >= words)
 			break;
-		hash = (hash ^ stack->frames[i]) * 0x9e3779b97f4a7c15ULL;
-		hash ^= hash >> 29;
+		hash = mix(hash, stack->frames[i]);
 	}
 	return hash;
 }

@@ -40,16 +40,16 @@ enum stack_cut {
 	CUT_USER_DEPTH = 2,
 	CUT_KERNEL_UNREADABLE = 4,
 	CUT_USER_UNREADABLE = 8,
-	/* The chain of frame pointers ends elsewhere than at the 0 that the ABI puts at its root. */
+	/* The chain of frame pointers ends elsewhere than at the 0 that is at its root by the ABI. */
 	CUT_FRAME_POINTER = 16,
-	/* In execve: the registers are of the program that was, the memory perhaps already of the next. */
+	/* In execve: registers of the program that was, memory perhaps already of the next. */
 	CUT_EXEC = 32,
 	/* Ending: it has let go of its memory, and of its user stack with it. */
 	CUT_EXIT = 64,
 };
 
 enum sample_flags {
-	/* A thread of the kernel's own. (A process without memory may also be one that is just ending.) */
+	/* A thread of the kernel's own. (Without memory may also be a process that is ending.) */
 	FLAG_KERNEL_THREAD = 1,
 };
 
@@ -96,12 +96,12 @@ struct stack_event {
 struct sample_event {
 	__u32 kind;
 	__u32 cpu;
-	/* CLOCK_BOOTTIME, nanoseconds: goes on while the host is suspended, so a suspend moves no sample. */
+	/* CLOCK_BOOTTIME, nanoseconds; goes on in suspend, which therefore moves no sample. */
 	__u64 time;
 	__u64 stack_id;
-	/* Start of the process (thread group leader), nanoseconds since boot: tells a reused pid apart. */
+	/* Start of the process (its first thread), nanoseconds since boot: tells a reused pid. */
 	__u64 start_time;
-	/* What the process has executed, as image_of() tells it; 0 = not known, in execve and at its end. */
+	/* What the process has executed, by image_of(); 0 = not known, in execve and at its end. */
 	__u64 image;
 	/* In the unit of sample_kind; on-CPU: 1 tick. */
 	__u64 value;
@@ -117,7 +117,7 @@ struct sample_event {
 
 /* What the agent tells the programs while they run. */
 struct control {
-	/* Advanced with each batch; a stack is sent once an epoch, so that a batch needs no older one. */
+	/* Advanced with each batch; a stack is sent once an epoch, for a batch needs no older. */
 	__u32 epoch;
 	__u32 _pad;
 	/* Random for each agent: nobody can make a stack of his own pass for that of another. */

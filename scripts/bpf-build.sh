@@ -1,10 +1,11 @@
 #!/bin/sh
-# Builds bpf/*.bpf.c into agent/bpf/*.bpf.o, where the agent looks for them. One object serves every
+# Builds bpf/*.bpf.c into agent/bpf/*.bpf.o, where the agent looks for them (or into the folder given). One object serves every
 # architecture and kernel: it reads kernel memory through CO-RE only. Needs clang and libbpf's headers.
 set -eu
 cd "$(dirname "$0")/.."
 
 : "${CLANG:=clang}"
+folder=${1:-agent/bpf}
 if ! command -v "$CLANG" >/dev/null 2>&1; then
   echo "flamelake: clang is missing; install it (apt-get install clang libbpf-dev) to build the BPF programs" >&2
   exit 1
@@ -17,8 +18,8 @@ for dir in "/usr/include/$(uname -m)-linux-gnu"; do
 done
 
 for source in bpf/*.bpf.c; do
-  object="agent/bpf/$(basename "$source" .c).o"
-  mkdir -p agent/bpf
+  object="$folder/$(basename "$source" .c).o"
+  mkdir -p "$folder"
   # shellcheck disable=SC2086
   "$CLANG" -g -O2 -mcpu=v3 -target bpf -Wall -Werror -Ibpf $include -c "$source" -o "$object.part"
   mv "$object.part" "$object"
