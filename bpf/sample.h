@@ -40,7 +40,7 @@ enum stack_cut {
 	CUT_USER_DEPTH = 2,
 	CUT_KERNEL_UNREADABLE = 4,
 	CUT_USER_UNREADABLE = 8,
-	/* The chain of frame pointers ends elsewhere than at the 0 that is at its root by the ABI. */
+	/* The chain of frame pointers ends elsewhere than at the 0 that the ABI puts there. */
 	CUT_FRAME_POINTER = 16,
 	/* In execve: registers of the program that was, memory perhaps already of the next. */
 	CUT_EXEC = 32,
