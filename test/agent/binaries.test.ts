@@ -211,6 +211,7 @@ describe.skipIf(!isRoot)('sampled on this host', () => {
           SECRET_OF_A_CHILD: 'child-secret-0815',
         }),
     );
+    all.push(() => start('churn', 'sh', ['-c', 'i=0; while [ $i -lt 700 ]; do /bin/true; i=$((i+1)); done; echo \'{"pid": 0}\'']));
     if (go !== null) all.push(() => start('go', go, [seconds]));
     if (cgroup !== null) {
       all.push(() => start('contained', 'sh', ['-c', `echo $$ >${join(cgroup, 'cgroup.procs')}; exec ${pathOf('pie')} ${seconds}`]));
@@ -320,14 +321,21 @@ describe.skipIf(!isRoot)('sampled on this host', () => {
     expect(samplesOf(messages, runs.get('pie')!.pid).filter(({ resource }) => resource.has('container.id'))).toEqual([]);
   });
 
+  test('programs that come and go: in an execve and at its end a process has kernel frames alone, and says why', () => {
+    const samples = samplesOf(messages, null);
+    for (const reason of ['process_in_exec', 'process_ending']) {
+      const cut = samples.filter((sample) => sample.cut === reason);
+      expect(eventsOf(cut), reason).toBeGreaterThan(3);
+      expect(cut.filter((sample) => userLeaf(sample) !== undefined)).toEqual([]);
+    }
+  });
+
   test('every message keeps the rules, and kernel frames lie above the others', () => {
     expect(messages.length).toBeGreaterThan(1);
     for (const message of messages) expect(profcheck(fromBinary(ProfilesDataSchema, message))).toEqual([]);
-    for (const { pid } of runs.values()) {
-      for (const { frames } of samplesOf(messages, pid)) {
-        const user = frames.findIndex((frame) => !isKernelFrame(frame));
-        if (user >= 0) expect(frames.slice(user).some(isKernelFrame)).toBe(false);
-      }
+    for (const { frames } of samplesOf(messages, null)) {
+      const user = frames.findIndex((frame) => !isKernelFrame(frame));
+      if (user >= 0) expect(frames.slice(user).some(isKernelFrame)).toBe(false);
     }
   });
 });

@@ -26,14 +26,15 @@ export const goBuildId = 'process.executable.build_id.go';
 export const htlHash = 'process.executable.build_id.htlhash';
 const cutKey = 'flamelake.stack.cut';
 
-export function samplesOf(messages: Iterable<Uint8Array>, pid: number): SeenSample[] {
+/** Of one process, or of all. */
+export function samplesOf(messages: Iterable<Uint8Array>, pid: number | null): SeenSample[] {
   const samples: SeenSample[] = [];
   for (const message of messages) {
     const { resourceProfiles, dictionary } = fromBinary(ProfilesDataSchema, message);
     const stacks = new Map<number, Pick<SeenSample, 'frames' | 'cut'>>();
     for (const { resource, scopeProfiles } of resourceProfiles) {
       const attributes = new Map(resource!.attributes.map(({ key, value }) => [key, value!.value.value as unknown]));
-      if (attributes.get('process.pid') !== BigInt(pid) || attributes.get('service.name') === 'flamelake-agent') continue;
+      if ((pid !== null && attributes.get('process.pid') !== BigInt(pid)) || attributes.get('service.name') === 'flamelake-agent') continue;
       for (const sample of scopeProfiles.flatMap(({ profiles }) => profiles.flatMap((profile) => profile.samples))) {
         const stack = stacks.get(sample.stackIndex) ?? readStack(dictionary!, sample.stackIndex);
         stacks.set(sample.stackIndex, stack);
