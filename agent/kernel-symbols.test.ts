@@ -144,6 +144,27 @@ test('modules that come or go: their frames have no names until the symbols are 
   }
 });
 
+test('symbols that can not be read are said once, and no reason to end', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flamelake-kernel-'));
+  try {
+    const files = { kallsyms: join(folder, 'kallsyms'), modules: join(folder, 'none') };
+    for (const [lines, expected] of [
+      [image.map((line) => line.replace(/^\w+/, '0'.repeat(16))), /are hidden in .*CAP_SYSLOG/],
+      [[...image, `ffffffff81000400 T ${'x'.repeat(300_000)}`], /without names: .* at most 512/],
+    ] as const) {
+      writeFileSync(files.kallsyms, `${lines.join('\n')}\n`);
+      const written: string[] = [];
+      const kernel = new Kernel(createLogger({ name: 'test', level: 'warn', format: 'text', write: (line) => written.push(line) }), files);
+      expect(kernel.hasNames).toBe(false);
+      expect(kernel.locate(0xffffffff81000101n)).toBeNull();
+      expect(written).toHaveLength(1);
+      expect(written[0]).toMatch(expected);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 describe.skipIf(process.getuid?.() !== 0)('the running kernel', () => {
   test('a symbol of /proc/kallsyms is found under its own name', () => {
     const kernel = new Kernel(createLogger({ name: 'test', level: 'error', format: 'text', write: () => {} }));

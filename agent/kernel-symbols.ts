@@ -49,9 +49,19 @@ export function parseModules(text: string): KernelModule[] {
   return modules;
 }
 
+/** Memory for so many is reserved at once. What is not needed of it is never touched, and so never resident; growing would leave copies behind. */
+export interface ExpectedSize {
+  readonly symbols: number;
+  readonly nameBytes: number;
+}
+
 /** Null where the kernel hides its addresses. `chunks` are the file's bytes in order. */
-export function parseKernelSymbols(chunks: Iterable<Uint8Array>, modules: readonly KernelModule[]): KernelSymbols | null {
-  const reader = new SymbolReader(modules);
+export function parseKernelSymbols(
+  chunks: Iterable<Uint8Array>,
+  modules: readonly KernelModule[],
+  expected: ExpectedSize = { symbols: 1 << 13, nameBytes: 1 << 17 },
+): KernelSymbols | null {
+  const reader = new SymbolReader(modules, expected);
   let bytes = 0;
   for (const chunk of chunks) {
     bytes += chunk.length;
@@ -110,20 +120,25 @@ const modulesMax = 0xfffe;
 class SymbolReader {
   readonly #moduleIndex: Map<string, number>;
   readonly #modules: readonly KernelModule[];
-  #addresses = new Float64Array(1 << 13);
-  #owners = new Uint16Array(1 << 13);
-  #nameStarts = new Uint32Array(1 << 13);
-  #nameBytes = new Uint16Array(1 << 13);
+  #addresses: Float64Array;
+  #owners: Uint16Array;
+  #nameStarts: Uint32Array;
+  #nameBytes: Uint16Array;
   #count = 0;
   #isAscending = true;
-  #names = Buffer.allocUnsafeSlow(1 << 17);
+  #names: Buffer;
   #namesLength = 0;
   /** The start of a line whose rest is in the next chunk. */
   #rest: Buffer = Buffer.alloc(0);
   #imageStart = 0n;
   #imageEnd = 0n;
 
-  constructor(modules: readonly KernelModule[]) {
+  constructor(modules: readonly KernelModule[], { symbols, nameBytes }: ExpectedSize) {
+    this.#addresses = new Float64Array(symbols);
+    this.#owners = new Uint16Array(symbols);
+    this.#nameStarts = new Uint32Array(symbols);
+    this.#nameBytes = new Uint16Array(symbols);
+    this.#names = Buffer.allocUnsafeSlow(nameBytes);
     this.#modules = modules.slice(0, modulesMax - 1);
     // 0 is the kernel itself.
     this.#moduleIndex = new Map(this.#modules.map((module, index) => [module.name, index + 1]));
@@ -208,8 +223,10 @@ class SymbolReader {
 
   #columns(): Omit<KernelSymbols, 'names' | 'moduleList'> {
     const kept = this.#isAscending ? null : this.#keptInOrder();
-    const column = <T extends Float64Array | Uint16Array | Uint32Array>(from: T): T =>
-      (kept === null ? from.slice(0, this.#count) : from.slice(0, kept.length).map((_: number, position: number) => from[kept[position]!]!)) as T;
+    const column = <T extends Float64Array | Uint16Array | Uint32Array>(from: T): T => {
+      if (kept === null) return from.subarray(0, this.#count) as T;
+      return from.slice(0, kept.length).map((_: number, position: number) => from[kept[position]!]!) as T;
+    };
     return {
       addresses: column(this.#addresses),
       owners: column(this.#owners),

@@ -2,6 +2,7 @@
 // the agent starts and again when modules came or went. /proc/modules is looked at before each drain, which
 // costs some microseconds; /proc/kallsyms costs 200 ms.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { isPipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import {
   type KernelLocation,
@@ -29,7 +30,7 @@ export class Kernel {
   /** Modules came or went since: what lies where they do is not known. */
   #isStale = false;
   #readAt = Number.NEGATIVE_INFINITY;
-  #saidHidden = false;
+  #hasWarned = false;
   readonly #buildIds = new Map<string, string>();
 
   constructor(logger: Logger, files: KernelFiles = { kallsyms: '/proc/kallsyms', modules: '/proc/modules' }) {
@@ -77,16 +78,30 @@ export class Kernel {
     this.#buildIds.clear();
     this.#moduleList.look();
     this.#modules = this.#moduleList.text;
-    this.#symbols = parseKernelSymbols(chunksOf(this.#files.kallsyms), parseModules(this.#modules));
+    this.#symbols = this.#readSymbols();
     // A module that came or went while we read: the next batch reads again.
     this.#moduleList.look();
     this.#isStale = this.#moduleList.text !== this.#modules;
-    if (this.#symbols === null && !this.#saidHidden) {
-      this.#saidHidden = true;
-      this.#logger.warn(
+    if (this.#symbols === null)
+      this.#warnOnce(
         'kernel addresses are hidden in /proc/kallsyms, so kernel frames stay without names; give the agent CAP_SYSLOG and set kernel.kptr_restrict to 0 or 1',
       );
+  }
+
+  #readSymbols(): KernelSymbols | null {
+    try {
+      return parseKernelSymbols(chunksOf(this.#files.kallsyms), parseModules(this.#modules), expectedSymbols);
+    } catch (error) {
+      // A kernel that writes it otherwise than any we know: no reason to sample nothing.
+      if (!isPipelineError(error, 'bpf_layout')) throw error;
+      this.#warnOnce(`kernel frames stay without names: ${error.message}`);
+      return null;
     }
+  }
+
+  #warnOnce(message: string): void {
+    if (!this.#hasWarned) this.#logger.warn(message);
+    this.#hasWarned = true;
   }
 }
 
@@ -129,6 +144,8 @@ class ModuleList {
 }
 
 const chunkBytes = 256 * 1024;
+/** Distributions' kernels with their modules have 120,000 to 250,000 functions, whose names take 22 bytes on average. */
+const expectedSymbols = { symbols: 1 << 18, nameBytes: 1 << 23 };
 
 function* chunksOf(path: string): Generator<Uint8Array> {
   let fd: number;

@@ -111,6 +111,10 @@ export class Processes {
     }
     const { pid } = process;
     const maps = this.#readFile(pid, 'maps', mapsBytesMax);
+    if (maps === null && !isStillThere(process)) {
+      process.isAlive = false;
+      return;
+    }
     const environ = this.#readFile(pid, 'environ', environBytesMax);
     const executable = readProcLink(`/proc/${pid}/exe`);
     const cgroup = this.#readFile(pid, 'cgroup', cgroupBytesMax);

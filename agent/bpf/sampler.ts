@@ -3,7 +3,7 @@
 // descriptors, so that any death of the process leaves no program, map or pin behind.
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { PipelineError } from '../../lib/errors.ts';
+import { isPipelineError, PipelineError } from '../../lib/errors.ts';
 import { controlLayout, counter, maps, programs } from './layout.gen.ts';
 import { errno, type Libbpf, libbpf, type Pointer } from './native.ts';
 
@@ -29,6 +29,11 @@ export interface Sampler {
 /** Beside this module, in a clone and in the package alike. */
 const objectPath = new URL('./sample.bpf.o', import.meta.url).pathname;
 const verifierLogBytes = 64 * 1024;
+const loadAttemptsMax = 5;
+/** errno.h: EAGAIN, EPERM, EACCES. */
+const again = 11;
+const notPermitted = 1;
+const noAccess = 13;
 const counterKeys = Array.from({ length: counter.counters }, (_, index) => uint32(index));
 
 export function loadSampler(options: SamplerOptions): Sampler {
@@ -37,14 +42,17 @@ export function loadSampler(options: SamplerOptions): Sampler {
   }
   const library = libbpf();
   library.setPrint(null);
-  const object = library.openFile(objectPath, null);
-  if (object === null)
-    throw new PipelineError('bpf_load', `${objectPath} could not be opened as a BPF object (${errno()}); build it again with sh scripts/bpf-build.sh`);
-  try {
-    return startSampler(library, object, options);
-  } catch (error) {
-    library.close(object);
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    const object = library.openFile(objectPath, null);
+    if (object === null)
+      throw new PipelineError('bpf_load', `${objectPath} could not be opened as a BPF object (${errno()}); build it again with sh scripts/bpf-build.sh`);
+    try {
+      return startSampler(library, object, options);
+    } catch (error) {
+      library.close(object);
+      // A signal in the middle of it, such as a CPU profiler's: the verifier gives up and wants to be asked again.
+      if (attempt === loadAttemptsMax || !isPipelineError(error) || error.context.result !== -again) throw error;
+    }
   }
 }
 
@@ -128,7 +136,7 @@ function fdInfo(fd: number, field: string): number {
 }
 
 function loadError(result: number, verifierLog: Buffer): PipelineError {
-  if (result === -1 || result === -13) {
+  if (result === -notPermitted || result === -noAccess) {
     return new PipelineError('rights_missing', 'the kernel refused to load a BPF program; run as root, or give the process CAP_BPF and CAP_PERFMON');
   }
   const log = verifierLog.toString('latin1', 0, Math.max(0, verifierLog.indexOf(0)));
