@@ -37,6 +37,22 @@ export function onlineCpus(): number[] {
   return parseCpuList(readFileSync('/sys/devices/system/cpu/online', 'utf8'));
 }
 
+/** The kernel leaves out what is above its limit, and says so to nobody. */
+export function rateWarning(rateHz: number, limitFile = '/proc/sys/kernel/perf_event_max_sample_rate'): string | null {
+  const limitHz = readNumber(limitFile);
+  if (limitHz === null || rateHz <= limitHz) return null;
+  return `kernel.perf_event_max_sample_rate is ${limitHz}, so the kernel leaves out some of ${rateHz} samples a second; set it to ${rateHz} or more`;
+}
+
+function readNumber(path: string): number | null {
+  try {
+    const text = readFileSync(path, 'latin1').trim();
+    return /^\d{1,9}$/.test(text) ? Number(text) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Opens all, then enables each at its own offset into the period. */
 export async function startPerfEvents(programFd: number, periodNanos: number): Promise<PerfEvents> {
   const cpus = onlineCpus();

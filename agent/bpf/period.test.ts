@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseCpuList } from './perf-events.ts';
+import { parseCpuList, rateWarning } from './perf-events.ts';
 import { samplingPeriodNanos, staggerNanos } from './period.ts';
 
 /** Share of a minute's samples that fall into the first part of each tick. */
@@ -38,4 +41,17 @@ test('lists of CPUs', () => {
   expect(parseCpuList('0-3,5,8-9\n')).toEqual([0, 1, 2, 3, 5, 8, 9]);
   expect(parseCpuList('7')).toEqual([7]);
   expect(() => parseCpuList('a')).toThrow(/expected numbers like 0-3,5/);
+});
+
+test('a rate that the kernel would not keep up with is said', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flamelake-rate-'));
+  try {
+    const file = join(folder, 'rate');
+    writeFileSync(file, '100\n');
+    expect(rateWarning(100, file)).toBeNull();
+    expect(rateWarning(101, file)).toMatch(/perf_event_max_sample_rate is 100, .* 101 samples a second/);
+    expect(rateWarning(1000, join(folder, 'none'))).toBeNull();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
