@@ -10,7 +10,7 @@ import type { OnEvent } from './bpf/ring.ts';
 import { type Clock, hostClock } from './clock.ts';
 import { Collector, commText } from './collector.ts';
 import { Kernel } from './kernel.ts';
-import { batchBytesMax } from './limits.ts';
+import { batchBytesMax, stackCacheBytesMax } from './limits.ts';
 import { Losses } from './losses.ts';
 import { MappedFiles } from './mapped-files.ts';
 import { Processes } from './processes.ts';
@@ -142,7 +142,7 @@ describe('batches', () => {
   });
   test('a flood in one drain is split into messages of bounded size, each complete in itself', () => {
     const { cut, write, collector, losses, batches } = collect();
-    const stacks = 3_000;
+    const stacks = 2_000;
     for (let index = 0; index < stacks; index++) {
       const offsets = Array.from({ length: 127 }, (_, depth) => BigInt(index * 1_000 + depth * 7 + 1));
       write(stackEvent(BigInt(index + 1), offsets), sampleEvent({ stackId: BigInt(index + 1) }), sampleEvent({ stackId: 1n, cpu: index % 4 }));
@@ -219,6 +219,21 @@ describe('losses', () => {
     losses.reportAgain(batches.splice(0)[0]!.losses);
     expect(samplesOf(cut()[0]!).map(({ values }) => values)).toEqual([[7n]]);
     expect([...losses.total]).toEqual([['ring_full', 7]]);
+  });
+  test('samples whose stack found no room any more, until the next epoch', () => {
+    const { cut, write, losses } = collect();
+    // The largest that there are: 127 frames, and each its own.
+    const offsets = Array.from({ length: 127 }, (_, depth) => BigInt(depth + 1));
+    const count = Math.ceil(stackCacheBytesMax / (offsets.length * userFrameLayout.bytes));
+    for (let index = 1; index <= count; index++) write(stackEvent(BigInt(index), offsets));
+    write(sampleEvent({ stackId: 1n }), sampleEvent({ stackId: BigInt(count) }), sampleEvent({ stackId: BigInt(count + 1) }));
+    const [data] = cut();
+    expect(samplesOf(data!).map(({ values }) => values)).toEqual([[], [2n]]);
+    expect([...losses.total]).toEqual([['stack_cache_full', 2]]);
+    // Its room is free again when no sample can name them any more.
+    expect(cut()).toEqual([]);
+    write(stackEvent(1n, offsets), sampleEvent({ stackId: 1n }));
+    expect(cut().map(eventsOf)).toEqual([1]);
   });
   test('events that are none are counted', () => {
     const { write, losses, collector } = collect();

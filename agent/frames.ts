@@ -3,7 +3,7 @@
 // and no address: addresses of JIT code and of anonymous memory are new at each start.
 // A program without frame pointers leads the kernel's walk astray: where the chain of frame pointers does
 // not end as it should, a caller that lies in no executable memory is none, and the stack is cut there.
-import { type ElfSegment, fileOffsetToAddress, segmentExecutable, segmentLoad } from '../lib/elf/elf.ts';
+import { type ElfSegment, fileOffsetToAddress } from '../lib/elf/elf.ts';
 import { addressKindAttribute, addressKindFileOffset, cutFunctionName, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
 import type { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
@@ -56,6 +56,7 @@ const astray = -1;
 const noCaller = -2;
 /** No file system has larger ones; the kernel gives a build id and an offset far beyond it for an address below the file's memory. */
 const fileBytesMax = 2n ** 53n;
+const pageBytes = 4096n;
 /** The byte before 0. */
 const noAddress = 2n ** 64n - 1n;
 
@@ -229,7 +230,7 @@ export class FrameWriter {
     const known = locations.get(offset);
     if (known !== undefined) return known;
     const address = offset < fileBytesMax ? fileOffsetToAddress(file, Number(offset)) : null;
-    if (address === null && mayStray && file.segments.some(isExecutable)) return astray;
+    if (address === null && mayStray && file.segments.length > 0) return astray;
     const location = this.#newFileLocation(file, offset, address);
     locations.set(offset, location);
     return location;
@@ -303,13 +304,12 @@ export function unpadded(padded: string): string {
 
 const isChainBroken = ({ cut }: RawStack): boolean => (cut & (stackCut.cutFramePointer | stackCut.cutUserDepth)) !== 0;
 
-const isExecutable = ({ type, flags }: ElfSegment): boolean => type === segmentLoad && (flags & segmentExecutable) !== 0;
-
 /** Whether an address outside its mappings is none of its code. */
 const knowsItsMemory = ({ isAlive, mappings, hasAllMappings }: Process): boolean => isAlive && mappings.length > 0 && hasAllMappings;
 
-const isIn = (segment: { type: number; address: bigint; memoryBytes: number }, address: bigint): boolean =>
-  segment.type === segmentLoad && address >= segment.address - (segment.address % 4096n) && address < segment.address + BigInt(segment.memoryBytes);
+/** The kernel maps whole pages. */
+const isIn = ({ address: start, memoryBytes }: ElfSegment, address: bigint): boolean =>
+  address >= start - (start % pageBytes) && address < start + BigInt(memoryBytes);
 
 /** Memory without a file, or with one that is no ELF file: a JIT's. */
 function memoryName(mapping: ExecutableMapping): string {

@@ -3,7 +3,7 @@
 // the inode of a deleted one, is read anew.
 import { type BigIntStats, statSync } from 'node:fs';
 import { type BuildIds, readBuildIds } from '../lib/elf/build-id.ts';
-import { type ElfSegment, readElf } from '../lib/elf/elf.ts';
+import { type ElfSegment, readElf, segmentExecutable, segmentLoad } from '../lib/elf/elf.ts';
 import { openFileSource } from '../lib/elf/file.ts';
 import { filesMax, mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
@@ -11,8 +11,11 @@ import type { ExecutableMapping } from './proc/maps.ts';
 export interface MappedFile {
   readonly path: string;
   readonly ids: BuildIds;
+  /** Those that are loaded as code. */
   readonly segments: readonly ElfSegment[];
 }
+
+const isCode = ({ type, flags }: ElfSegment): boolean => type === segmentLoad && (flags & segmentExecutable) !== 0;
 
 /**
  * `none`: no file, not readable, or no ELF file. `later`: too many new files for now. `gone`: it is not
@@ -145,7 +148,7 @@ function readMappedFile(located: Located, name: string): MappedFile | 'none' | '
       // Replaced between the look and the opening.
       if (`${dev}:${inode}:${mtimeMillis}:${bytes}` !== located.identity) return 'gone';
       const elf = readElf(source);
-      return { path: name, ids: readBuildIds(elf), segments: elf.segments };
+      return { path: name, ids: readBuildIds(elf), segments: elf.segments.filter(isCode) };
     } finally {
       source.close();
     }
