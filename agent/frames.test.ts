@@ -147,6 +147,25 @@ describe('user frames', () => {
   });
 });
 
+test('what is not known yet is looked for again as soon as the maps may be read again, within a batch too', () => {
+  const fresh = new Processes();
+  const identity = { pid: process.pid, startNanos: stat.startTicks * 10_000_000n, image: stat.image, isKernelThread: false };
+  for (const [frame, files] of [
+    [{ ip: mapping.start + 0x100n }, new MappedFiles()],
+    [{ buildId: file.ids.gnu!, offset: textOffset }, new MappedFiles()],
+  ] as const) {
+    const young = { ...fresh.see(identity, 0), mappings: [], readAtMillis: 0, mapsWaitMillis: 200 };
+    const frames = new FrameWriter(new ProfilesWriter(''), { kernel, files, processes: fresh });
+    const raw = { cut: 0, kernelAddresses: [], userFrames: userFrames([frame]) };
+    const first = frames.stack(raw, young, 50);
+    expect(first.validUntilMillis).toBe(200);
+    const second = frames.stack(raw, young, 201);
+    expect(second.index).not.toBe(first.index);
+    expect(second.validUntilMillis).toBeGreaterThan(1_000);
+    expect(young.mappings.length).toBeGreaterThan(0);
+  }
+});
+
 test.each([20, 16, 8, 11, 4])('a build id of %i bytes, padded by the kernel, is itself again', (bytes) => {
   const id = 'a1b2c3d4e5'.repeat(4).slice(0, 2 * bytes);
   expect(unpadded(id.padEnd(40, '0'))).toBe(id);

@@ -43,6 +43,12 @@ export interface WrittenStack {
   readonly validUntilMillis: number;
 }
 
+interface FileSearch {
+  /** Null = the process has none with that build id. */
+  readonly file: MappedFile | null;
+  readonly validUntilMillis: number;
+}
+
 interface FrameContext {
   readonly process: Process;
   readonly nowMillis: number;
@@ -68,8 +74,8 @@ export class FrameWriter {
   /** By file and address, shared by all processes. */
   readonly #fileLocations = new Map<MappedFile, Map<bigint, number>>();
   readonly #fileMappings = new Map<MappedFile, Map<number, number>>();
-  /** The file of a process that has a build id, null = none; looking for it costs a walk over all its mappings. */
-  readonly #filesOfProcess = new Map<Process, Map<string, MappedFile | null>>();
+  /** The file of a process that has a build id; looking for it costs a walk over all its mappings. */
+  readonly #filesOfProcess = new Map<Process, Map<string, FileSearch>>();
 
   /** Of the stack at hand. */
   #validUntilMillis = Number.POSITIVE_INFINITY;
@@ -168,10 +174,17 @@ export class FrameWriter {
       this.#filesOfProcess.set(process, files);
     }
     const known = files.get(padded);
-    if (known !== undefined) return known;
-    const found = this.#findFileOf(padded, context);
-    if (found !== 'later') files.set(padded, found);
-    return found === 'later' ? null : found;
+    const isGood = known !== undefined && context.nowMillis <= known.validUntilMillis;
+    const search = isGood ? known : this.#searchFileOf(padded, context);
+    if (!isGood) files.set(padded, search);
+    this.#validUntilMillis = Math.min(this.#validUntilMillis, search.validUntilMillis);
+    return search.file;
+  }
+
+  #searchFileOf(padded: string, context: FrameContext): FileSearch {
+    const file = this.#findFileOf(padded, context);
+    if (file === 'later') return { file: null, validUntilMillis: 0 };
+    return { file, validUntilMillis: file === null ? nextLookMillis(context.process) : Number.POSITIVE_INFINITY };
   }
 
   /**
@@ -184,8 +197,9 @@ export class FrameWriter {
     if (!process.isAlive) return elsewhere;
     if (elsewhere !== null && process.mappings.some(({ path }) => path === elsewhere.path)) return elsewhere;
     const own = this.#searchFiles(padded, process, nowMillis);
-    if (own !== null) return own;
+    if (own !== null && own !== 'later') return own;
     if (elsewhere !== null) return elsewhere;
+    if (own === 'later') return own;
     return processes.rereadMaps(process, nowMillis) ? this.#searchFiles(padded, process, nowMillis) : null;
   }
 
@@ -203,10 +217,15 @@ export class FrameWriter {
     const { process, mayStray } = context;
     const found = this.#memoryAt(address, context);
     // Without maps, or with more than we read, it may be anything.
-    if (found === null) return mayStray && knowsItsMemory(process) ? astray : this.#unknownLocation();
+    if (found === null) {
+      this.#validUntilMillis = Math.min(this.#validUntilMillis, nextLookMillis(process));
+      return mayStray && knowsItsMemory(process) ? astray : this.#unknownLocation();
+    }
     const { mapping, file } = found;
     if (typeof file === 'object') return this.#fileLocation(file, address - mapping.start + mapping.fileOffset, mayStray);
-    return file === 'none' ? this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []) : this.#unknownLocation();
+    if (file === 'none') return this.#writer.location(this.#namedMemory(memoryName(mapping)), 0n, [], []);
+    this.#validUntilMillis = file === 'later' ? 0 : Math.min(this.#validUntilMillis, nextLookMillis(process));
+    return this.#unknownLocation();
   }
 
   /** What is mapped at an address now; maps that know nothing of it, or not what is there any more, are read again. */
@@ -274,7 +293,6 @@ export class FrameWriter {
   }
 
   #unknownLocation(): number {
-    this.#validUntilMillis = 0;
     return this.#writer.location(this.#namedMemory('[unknown]'), 0n, [], []);
   }
 
@@ -303,6 +321,9 @@ export function unpadded(padded: string): string {
 }
 
 const isChainBroken = ({ cut }: RawStack): boolean => (cut & (stackCut.cutFramePointer | stackCut.cutUserDepth)) !== 0;
+
+/** Before this its maps are not read again, and nothing more is known of it. */
+const nextLookMillis = ({ readAtMillis, mapsWaitMillis }: Process): number => readAtMillis + mapsWaitMillis;
 
 /** Whether an address outside its mappings is none of its code. */
 const knowsItsMemory = ({ isAlive, mappings, hasAllMappings }: Process): boolean => isAlive && mappings.length > 0 && hasAllMappings;
