@@ -1,7 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { createRandom } from '../../test/otlp/random.ts';
 import { ProfilesDataSchema } from './gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
-import { ProfilesWriter } from './writer.ts';
+import { type AttributeValue, type ProfileHeader, ProfilesWriter, type SampleEntry } from './writer.ts';
 
 const period = { type: ['cpu', 'nanoseconds'], value: 48_541_020n } as const;
 
@@ -73,4 +74,80 @@ test('equal entries are one entry', () => {
   expect(writer.string('')).toBe(0);
   expect(writer.stack([])).toBe(0);
   expect(writer.location(1, 2n, [], [])).toBe(writer.location(1, 2n, [], []));
+});
+
+test('random dictionaries and samples come back as they were, each entry once', () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const random = createRandom(seed);
+    const writer = new ProfilesWriter('');
+    const text = () => random.pick(['', 'a', 'é', '\u{1f525}', '\0', 'x'.repeat(random.below(3_000))]) + random.below(4);
+    const int64 = () => BigInt.asIntN(64, random.pick([0n, 1n, -1n, 127n, 128n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n), random.uint64()]));
+    const value = (): AttributeValue => random.pick<() => AttributeValue>([text, int64, () => random.chance(0.5)])();
+    const some = <T>(make: () => T): T[] => Array.from({ length: random.below(5) }, make);
+    const attributes = Array.from({ length: 12 }, () => [`k${random.below(6)}`, value()] as const);
+    const attributeAt = attributes.map(([key, held]) => writer.attribute(key, held));
+    const attributeSet = () => [...new Set(some(() => random.pick(attributeAt)))].sort((a, b) => a - b);
+    const functions = Array.from({ length: 6 }, () => [text(), text(), text()] as const);
+    const functionAt = functions.map((names) => writer.function(...names));
+    const mappings = Array.from({ length: 4 }, () => ({
+      memoryStart: random.uint64(),
+      memoryLimit: random.uint64(),
+      fileOffset: random.uint64(),
+      fileName: text(),
+      attributes: attributeSet(),
+    }));
+    const mappingAt = mappings.map((mapping) => writer.mapping(mapping));
+    const locations = Array.from({ length: 20 }, () => ({
+      mapping: random.pick(mappingAt),
+      address: random.uint64(),
+      lines: some(() => ({ function: random.pick(functionAt), line: int64(), column: int64() })),
+      attributes: attributeSet(),
+    }));
+    const locationAt = locations.map((each) => writer.location(each.mapping, each.address, each.lines, each.attributes));
+    const stacks = Array.from({ length: 8 }, () => Array.from({ length: random.below(200) }, () => random.pick(locationAt)));
+    const stackAt = stacks.map((stack) => writer.stack(stack));
+    const samples: SampleEntry[] = Array.from({ length: 30 }, () => ({
+      stack: random.pick(stackAt),
+      attributes: attributeSet(),
+      link: random.chance(0.5) ? 0 : writer.link(random.bytes(16), random.bytes(8)),
+      values: some(int64),
+      timestampsNanos: some(() => random.uint64()),
+    }));
+    const header: ProfileHeader = { sampleType: [text(), text()], period: null, timeNanos: random.uint64(), durationNanos: random.uint64() };
+    const resource = new Map([...Array(5)].map((_, index) => [`r${index}`, value()] as const));
+    writer.addResource(resource, { name: text(), version: '' }, [{ header, samples }]);
+    const data = fromBinary(ProfilesDataSchema, writer.finish());
+    const dictionary = data.dictionary!;
+    const string = (index: number) => dictionary.stringTable[index]!;
+    expect(new Set(dictionary.stringTable).size).toBe(dictionary.stringTable.length);
+    attributes.forEach(([key, held], index) => {
+      const entry = dictionary.attributeTable[attributeAt[index]!]!;
+      expect([string(entry.keyStrindex), entry.value!.value.value]).toEqual([key, held]);
+    });
+    functions.forEach((names, index) => {
+      const { nameStrindex, systemNameStrindex, filenameStrindex } = dictionary.functionTable[functionAt[index]!]!;
+      expect([nameStrindex, systemNameStrindex, filenameStrindex].map(string)).toEqual([...names]);
+    });
+    mappings.forEach(({ fileName, attributes: attributeIndices, ...numbers }, index) => {
+      const entry = dictionary.mappingTable[mappingAt[index]!]!;
+      expect(entry).toMatchObject({ ...numbers, attributeIndices });
+      expect(string(entry.filenameStrindex)).toBe(fileName);
+    });
+    locations.forEach(({ mapping, address, lines, attributes: attributeIndices }, index) => {
+      expect(dictionary.locationTable[locationAt[index]!]).toMatchObject({
+        mappingIndex: mapping,
+        address,
+        lines: lines.map(({ function: functionIndex, line, column }) => ({ functionIndex, line, column })),
+        attributeIndices,
+      });
+    });
+    expect(stackAt.map((index) => dictionary.stackTable[index]!.locationIndices)).toEqual(stacks);
+    const [profile] = data.resourceProfiles[0]!.scopeProfiles[0]!.profiles;
+    expect(profile).toMatchObject({ timeUnixNano: header.timeNanos, durationNano: header.durationNanos, period: 0n });
+    profile!.samples.forEach(({ stackIndex, attributeIndices, linkIndex, values, timestampsUnixNano }, index) => {
+      const { stack, attributes: expected, link, values: written, timestampsNanos } = samples[index]!;
+      expect([stackIndex, attributeIndices, linkIndex, values, timestampsUnixNano]).toEqual([stack, expected, link, written, timestampsNanos]);
+    });
+    expect(new Map(data.resourceProfiles[0]!.resource!.attributes.map(({ key, value: held }) => [key, held!.value.value]))).toEqual(resource);
+  }
 });
