@@ -211,7 +211,10 @@ describe.skipIf(!isRoot)('sampled on this host', () => {
           SECRET_OF_A_CHILD: 'child-secret-0815',
         }),
     );
-    all.push(() => start('churn', 'sh', ['-c', 'i=0; while [ $i -lt 700 ]; do /bin/true; i=$((i+1)); done; echo \'{"pid": 0}\'']));
+    // Starting is what true does most; tail keeps a line of 60 MB, and giving that back takes it some milliseconds at its end.
+    const churn =
+      'i=0; while [ $i -lt 1500 ]; do /bin/true; i=$((i+1)); done; i=0; while [ $i -lt 60 ]; do head -c 60000000 /dev/zero | tail >/dev/null; i=$((i+1)); done';
+    all.push(() => start('churn', 'sh', ['-c', `${churn}; echo '{"pid": 0}'`]));
     if (go !== null) all.push(() => start('go', go, [seconds]));
     if (cgroup !== null) {
       all.push(() => start('contained', 'sh', ['-c', `echo $$ >${join(cgroup, 'cgroup.procs')}; exec ${pathOf('pie')} ${seconds}`]));
