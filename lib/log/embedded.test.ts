@@ -1,7 +1,7 @@
 // The embedded log: the common suite, and what only it promises (kill -9, processes beside each other,
 // a bound on disk, damaged files, one fsync for many).
 import { once } from 'node:events';
-import { closeSync, copyFileSync, existsSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, openSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -174,7 +174,7 @@ describe('processes beside each other', () => {
       say(member.assigned().join());
       onAsk(() => JSON.stringify([member.assigned(), member.generation() > first]));`);
     expect(await child.next()).toBe('0,1');
-    child.process.kill('SIGSTOP');
+    await freeze(child.process.pid!);
     const member = await log.join('g', 't');
     expect(member.assigned()).toEqual([]);
     await expect.poll(() => member.assigned(), { timeout: 15_000 }).toEqual([0, 1]);
@@ -186,6 +186,35 @@ describe('processes beside each other', () => {
     expect(member.assigned()).toEqual([0]);
   });
 });
+
+/**
+ * Stops a process between two of its transactions. One that is frozen within a transaction keeps the
+ * file's lock until it goes on, which nobody can take from it (README.md); and threads run on for a
+ * while after the signal was sent, so a message to one of them might start a transaction then.
+ */
+async function freeze(pid: number): Promise<void> {
+  for (;;) {
+    process.kill(pid, 'SIGSTOP');
+    await expect.poll(() => threadStates(pid)).toMatch(/^T+$/);
+    const members = new DatabaseSync(place.membersFile);
+    try {
+      members.exec('BEGIN IMMEDIATE; ROLLBACK');
+      return;
+    } catch {
+      process.kill(pid, 'SIGCONT');
+    } finally {
+      members.close();
+    }
+  }
+}
+
+/** One letter a thread, as /proc/PID/task/TID/stat has it. */
+function threadStates(pid: number): string {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks)
+    .map((tid) => readFileSync(path.join(tasks, tid, 'stat'), 'latin1').replace(/^.*\) (.).*$/s, '$1'))
+    .join('');
+}
 
 describe('the bound on disk', () => {
   const bytesMax = 8 * 1024 * 1024;

@@ -29,6 +29,10 @@ export class LogPlace {
     return path.join(this.directory, 'topics', `${name}.db`);
   }
 
+  get membersFile(): string {
+    return path.join(this.directory, 'members.db');
+  }
+
   /** Runs `script` in a process of its own, with `log` (opened here), `say(text)` (one line out) and `onAsk(answer)`. */
   child(script: string): LogChild {
     const child = spawn(process.execPath, ['--input-type=module', '-e', `${prelude(this.url)}\n${script}`], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -107,6 +107,13 @@ const samplesIn = (pid: number, { start, end }: Pick<Told, 'start' | 'end'>): Se
 
 const share = (samples: readonly SeenSample[], holds: (sample: SeenSample) => boolean): number => eventsOf(samples.filter(holds)) / eventsOf(samples);
 
+/** For the message of a failure. */
+function whereOf(sample: SeenSample): string {
+  const leaf = userLeaf(sample);
+  const user = leaf === undefined ? 'no user frame' : `${leaf.path}+0x${leaf.address.toString(16)}`;
+  return sample.cut === null ? user : `${user}, cut: ${sample.cut}`;
+}
+
 /** That many events of this process, nearly all in this function of this file, and none in a function of another file that has its name. */
 function expectWorkIn(file: KnownFile, name: string, pid: number, told: Told): SeenSample[] {
   const samples = samplesIn(pid, told);
@@ -116,7 +123,8 @@ function expectWorkIn(file: KnownFile, name: string, pid: number, told: Told): S
     return leaf !== undefined && isOf(file)(leaf) && leaf.path === file.path && file.functionAt(leaf.address) === name;
   };
   // The rest are reads of the clock, and interrupts.
-  expect(share(samples, isWork), file.path).toBeGreaterThan(0.9);
+  const elsewhere = samples.filter((sample) => !isWork(sample)).map((sample) => `${eventsOf([sample])} in ${whereOf(sample)}`);
+  expect(share(samples, isWork), `${file.path}: ${elsewhere.join(', ')}`).toBeGreaterThan(0.9);
   for (const sample of samples)
     for (const frame of sample.frames)
       if (frame.path === file.path) expect(isOf(file)(frame), `${file.path}: ${String(frame.attributes.get(htlHash))}`).toBe(true);
