@@ -55,6 +55,11 @@ export const newFilesPerDrainMax = 128;
 /** One stack may need all files of its process, hundreds at most. Of more, some wait for a later batch; until then their frames have build ids and file offsets. */
 export const newFilesPerStackMax = 1_024;
 /** For so long after it was seen at its place a mapping is taken to be there still, by frames that have nothing but an address. */
+export const mappingRecheckMillis = 400;
+/**
+ * The same for a process that has ended since. Twice the other and a drain: what is sampled in every
+ * drain was then looked at lately enough for its last samples to be named.
+ */
 export const mappingTrustMillis = 1_000;
 
 /** /proc/kallsyms is 10-15 MB on common kernels. */

@@ -10,7 +10,7 @@ import { openFileSource } from '../lib/elf/file.ts';
 import { buildElf } from '../lib/elf/testing.ts';
 import { until } from '../test/e2e/until.ts';
 import { buildProgram } from '../test/programs/programs.ts';
-import { mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
+import { mappingRecheckMillis, mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
 import { MappedFiles } from './mapped-files.ts';
 import { type ExecutableMapping, parseMaps } from './proc/maps.ts';
 import { readProc } from './proc/read.ts';
@@ -112,12 +112,30 @@ describe('files behind mappings', () => {
     const first = mappingOf(pid, paths[0]!);
     const found = files.findNow(pid, first, 0);
     expect(found).toMatchObject({ ids: { gnu: '01'.repeat(20) } });
-    expect(files.findNow(pid, first, mappingTrustMillis + 1)).toBe(found);
+    expect(files.findNow(pid, first, mappingRecheckMillis + 1)).toBe(found);
     await replace(0, paths[1]!);
-    expect(files.findNow(pid, first, 2 * mappingTrustMillis + 1)).toBe(found);
-    expect(files.findNow(pid, first, 2 * mappingTrustMillis + 2)).toBe('gone');
-    expect(files.find(pid, first, 2 * mappingTrustMillis + 2)).toBe(found);
-    expect(files.findNow(pid, mappingOf(pid, paths[1]!), 2 * mappingTrustMillis + 2)).toMatchObject({ ids: { gnu: '02'.repeat(20) } });
+    expect(files.findNow(pid, first, 2 * mappingRecheckMillis + 1)).toBe(found);
+    expect(files.findNow(pid, first, 2 * mappingRecheckMillis + 2)).toBe('gone');
+    expect(files.find(pid, first, 2 * mappingRecheckMillis + 2)).toBe(found);
+    expect(files.findNow(pid, mappingOf(pid, paths[1]!), 2 * mappingRecheckMillis + 2)).toMatchObject({ ids: { gnu: '02'.repeat(20) } });
+  });
+  test.skipIf(!isRoot)('a process that has ended since keeps what was there lately, though nobody has waited for it', async () => {
+    const path = join(folder, 'ended');
+    copyFileSync('/bin/sleep', path);
+    // What becomes of the shell waits for nobody: its child stays a zombie.
+    const parent = spawn('sh', ['-c', '"$0" 60 & echo $!; exec sleep 60', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(parent);
+    const pid = Number((await createInterface(parent.stdout)[Symbol.asyncIterator]().next()).value);
+    const state = () => readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) (.).*$/s, '$1');
+    await until('it sleeps', 10_000, () => state() === 'S' && mappingOf(pid, path) !== undefined);
+    const files = new MappedFiles();
+    const mapping = mappingOf(pid, path);
+    const found = files.findNow(pid, mapping, 0);
+    expect(found).toMatchObject({ path });
+    process.kill(pid);
+    await until('it is a zombie', 10_000, () => state() === 'Z');
+    expect(files.findNow(pid, mapping, mappingTrustMillis)).toBe(found);
+    expect(files.findNow(pid, mapping, mappingTrustMillis + 1)).toBe('gone');
   });
   test.skipIf(!isRoot)('many new files end a drain; more than any process has wait for the next', async () => {
     const count = newFilesPerDrainMax + newFilesPerStackMax + 2;

@@ -5,8 +5,9 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { type BuildIds, readBuildIds } from '../lib/elf/build-id.ts';
 import { type ElfSegment, readElf, segmentExecutable, segmentLoad } from '../lib/elf/elf.ts';
 import { openFileSource } from '../lib/elf/file.ts';
-import { filesMax, mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
+import { filesMax, mappingRecheckMillis, mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
+import { readProcLink } from './proc/read.ts';
 
 export interface MappedFile {
   readonly path: string;
@@ -62,8 +63,11 @@ export class MappedFiles {
   findNow(pid: number, mapping: ExecutableMapping, nowMillis: number): MappedFileResult {
     const known = this.#byMapping.get(mapping);
     if (known === undefined) return this.#look(pid, mapping, nowMillis);
-    if (known.identity === '' || nowMillis - known.seenAtMillis <= mappingTrustMillis) return known.file;
-    if (locate(pid, mapping)?.identity !== known.identity) return 'gone';
+    const ageMillis = nowMillis - known.seenAtMillis;
+    if (known.identity === '' || ageMillis <= mappingRecheckMillis) return known.file;
+    const located = locate(pid, mapping);
+    if (located === null && ageMillis <= mappingTrustMillis && hasEnded(pid)) return known.file;
+    if (located?.identity !== known.identity) return 'gone';
     known.seenAtMillis = nowMillis;
     return known.file;
   }
@@ -71,7 +75,7 @@ export class MappedFiles {
   /** Until when what findNow said of a mapping may be taken to be so still. */
   trustedUntilMillis(mapping: ExecutableMapping): number {
     const known = this.#byMapping.get(mapping);
-    return known === undefined ? 0 : known.identity === '' ? Number.POSITIVE_INFINITY : known.seenAtMillis + mappingTrustMillis;
+    return known === undefined ? 0 : known.identity === '' ? Number.POSITIVE_INFINITY : known.seenAtMillis + mappingRecheckMillis;
   }
 
   /** A file seen in any process, by its gnu build id: for processes that ended before they could be looked at. */
@@ -137,6 +141,9 @@ function locate(pid: number, mapping: ExecutableMapping): Located | null {
     return null;
   }
 }
+
+/** A process without memory has no executable either: gone, or a zombie that nobody has waited for. */
+const hasEnded = (pid: number): boolean => readProcLink(`/proc/${pid}/exe`) === null;
 
 const identityOf = ({ dev, ino, mtimeNs, size }: BigIntStats): string => `${dev}:${ino}:${mtimeNs / 1_000_000n}:${size}`;
 
