@@ -8,6 +8,7 @@ import { ProfilesWriter } from '../schemas/otlp/writer.ts';
 import { stackCut, userFrameLayout, userFrameStatus } from './bpf/layout.gen.ts';
 import { FrameWriter, unpadded } from './frames.ts';
 import { Kernel } from './kernel.ts';
+import { mappingRecheckMillis } from './limits.ts';
 import { type MappedFile, MappedFiles } from './mapped-files.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
 import { parseStat } from './proc/stat.ts';
