@@ -233,7 +233,7 @@ export class FrameWriter {
     const { files, processes } = this.#sources;
     for (let isLast = false; ; isLast = true) {
       const mapping = mappingAt(process.mappings, address);
-      const file = mapping === null ? null : files.findNow(process.pid, mapping, nowMillis);
+      const file = mapping === null ? null : files.findNow(process, mapping, nowMillis);
       const isKnown = mapping !== null && file !== null && file !== 'gone';
       if (isKnown) this.#validUntilMillis = Math.min(this.#validUntilMillis, files.trustedUntilMillis(mapping));
       if (isKnown || isLast || !processes.rereadMaps(process, nowMillis)) return mapping === null || file === null ? null : { mapping, file };

@@ -14,6 +14,7 @@ import { mappingRecheckMillis, mappingTrustMillis, newFilesPerDrainMax, newFiles
 import { MappedFiles } from './mapped-files.ts';
 import { type ExecutableMapping, parseMaps } from './proc/maps.ts';
 import { readProc } from './proc/read.ts';
+import { identityOf } from './testing.ts';
 
 /** Reading /proc/PID/map_files takes rights; without, only names are left. */
 const isRoot = process.getuid?.() === 0;
@@ -108,16 +109,17 @@ describe('files behind mappings', () => {
   test.skipIf(!isRoot)('another file in the place of one is noticed by who has only an address; who has a build id need not ask', async () => {
     const paths = [smallFile(1), smallFile(2)];
     const { pid, replace } = await mapping([paths[0]!]);
+    const identity = identityOf(pid);
     const files = new MappedFiles();
     const first = mappingOf(pid, paths[0]!);
-    const found = files.findNow(pid, first, 0);
+    const found = files.findNow(identity, first, 0);
     expect(found).toMatchObject({ ids: { gnu: '01'.repeat(20) } });
-    expect(files.findNow(pid, first, mappingRecheckMillis + 1)).toBe(found);
+    expect(files.findNow(identity, first, mappingRecheckMillis + 1)).toBe(found);
     await replace(0, paths[1]!);
-    expect(files.findNow(pid, first, 2 * mappingRecheckMillis + 1)).toBe(found);
-    expect(files.findNow(pid, first, 2 * mappingRecheckMillis + 2)).toBe('gone');
+    expect(files.findNow(identity, first, 2 * mappingRecheckMillis + 1)).toBe(found);
+    expect(files.findNow(identity, first, 2 * mappingRecheckMillis + 2)).toBe('gone');
     expect(files.find(pid, first, 2 * mappingRecheckMillis + 2)).toBe(found);
-    expect(files.findNow(pid, mappingOf(pid, paths[1]!), 2 * mappingRecheckMillis + 2)).toMatchObject({ ids: { gnu: '02'.repeat(20) } });
+    expect(files.findNow(identity, mappingOf(pid, paths[1]!), 2 * mappingRecheckMillis + 2)).toMatchObject({ ids: { gnu: '02'.repeat(20) } });
   });
   test.skipIf(!isRoot)('a process that has ended since keeps what was there lately, though nobody has waited for it', async () => {
     const path = join(folder, 'ended');
@@ -128,14 +130,34 @@ describe('files behind mappings', () => {
     const pid = Number((await createInterface(parent.stdout)[Symbol.asyncIterator]().next()).value);
     const state = () => readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) (.).*$/s, '$1');
     await until('it sleeps', 10_000, () => state() === 'S' && mappingOf(pid, path) !== undefined);
+    const identity = identityOf(pid);
     const files = new MappedFiles();
     const mapping = mappingOf(pid, path);
-    const found = files.findNow(pid, mapping, 0);
+    const found = files.findNow(identity, mapping, 0);
     expect(found).toMatchObject({ path });
     process.kill(pid);
     await until('it is a zombie', 10_000, () => state() === 'Z');
-    expect(files.findNow(pid, mapping, mappingTrustMillis)).toBe(found);
-    expect(files.findNow(pid, mapping, mappingTrustMillis + 1)).toBe('gone');
+    expect(files.findNow(identity, mapping, mappingTrustMillis)).toBe(found);
+    expect(files.findNow(identity, mapping, mappingTrustMillis + 1)).toBe('gone');
+  });
+  test.skipIf(!isRoot)('so does an image that an execve has ended', async () => {
+    const path = join(folder, 'image');
+    copyFileSync('/bin/sh', path);
+    const child = spawn(path, ['-c', 'echo; read line; exec sleep 60'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    children.push(child);
+    const pid = child.pid!;
+    await createInterface(child.stdout)[Symbol.asyncIterator]().next();
+    const identity = identityOf(pid);
+    const files = new MappedFiles();
+    const mapping = mappingOf(pid, path);
+    const found = files.findNow(identity, mapping, 0);
+    expect(found).toMatchObject({ path });
+    child.stdin.write('go\n');
+    await until('it is another program', 10_000, () => identityOf(pid).image !== identity.image && mappingOf(pid, path) === undefined);
+    expect(files.findNow(identity, mapping, mappingTrustMillis)).toBe(found);
+    expect(files.findNow(identity, mapping, mappingTrustMillis + 1)).toBe('gone');
+    // The one that runs there now can't take it over.
+    expect(files.findNow(identityOf(pid), mapping, mappingTrustMillis)).toBe('gone');
   });
   test.skipIf(!isRoot)('many new files end a drain; more than any process has wait for the next', async () => {
     const count = newFilesPerDrainMax + newFilesPerStackMax + 2;

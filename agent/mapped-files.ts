@@ -7,7 +7,7 @@ import { type ElfSegment, readElf, segmentExecutable, segmentLoad } from '../lib
 import { openFileSource } from '../lib/elf/file.ts';
 import { filesMax, mappingRecheckMillis, mappingTrustMillis, newFilesPerDrainMax, newFilesPerStackMax } from './limits.ts';
 import type { ExecutableMapping } from './proc/maps.ts';
-import { readProcLink } from './proc/read.ts';
+import { hasEnded, type ProcessIdentity } from './processes.ts';
 
 export interface MappedFile {
   readonly path: string;
@@ -60,14 +60,12 @@ export class MappedFiles {
   }
 
   /** The file that is mapped there now, for who has nothing but an address. */
-  findNow(pid: number, mapping: ExecutableMapping, nowMillis: number): MappedFileResult {
+  findNow(process: ProcessIdentity, mapping: ExecutableMapping, nowMillis: number): MappedFileResult {
     const known = this.#byMapping.get(mapping);
-    if (known === undefined) return this.#look(pid, mapping, nowMillis);
+    if (known === undefined) return this.#look(process.pid, mapping, nowMillis);
     const ageMillis = nowMillis - known.seenAtMillis;
     if (known.identity === '' || ageMillis <= mappingRecheckMillis) return known.file;
-    const located = locate(pid, mapping);
-    if (located === null && ageMillis <= mappingTrustMillis && hasEnded(pid)) return known.file;
-    if (located?.identity !== known.identity) return 'gone';
+    if (locate(process.pid, mapping)?.identity !== known.identity) return ageMillis <= mappingTrustMillis && hasEnded(process) ? known.file : 'gone';
     known.seenAtMillis = nowMillis;
     return known.file;
   }
@@ -141,9 +139,6 @@ function locate(pid: number, mapping: ExecutableMapping): Located | null {
     return null;
   }
 }
-
-/** A process without memory has no executable either: gone, or a zombie that nobody has waited for. */
-const hasEnded = (pid: number): boolean => readProcLink(`/proc/${pid}/exe`) === null;
 
 const identityOf = ({ dev, ino, mtimeNs, size }: BigIntStats): string => `${dev}:${ino}:${mtimeNs / 1_000_000n}:${size}`;
 

@@ -4,16 +4,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { until } from '../test/e2e/until.ts';
 import { mapsRereadMillis, processesMax, processIdleMillis, processRereadMillis } from './limits.ts';
-import { parseStat } from './proc/stat.ts';
-import { Processes, type ProcessIdentity } from './processes.ts';
-
-const nanosPerTick = 10_000_000n;
-
-/** As a sample tells it. */
-function identityOf(pid: number): ProcessIdentity {
-  const { startTicks, image } = parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'))!;
-  return { pid, startNanos: startTicks * nanosPerTick, image, isKernelThread: false };
-}
+import { Processes } from './processes.ts';
+import { identityOf } from './testing.ts';
 
 test('what is read again and says the same stays the same object: a batch makes one resource of it', () => {
   const self = identityOf(process.pid);

@@ -21,7 +21,7 @@ import { parseContainerId } from './proc/cgroup.ts';
 import { parseEnviron } from './proc/environ.ts';
 import { type ExecutableMapping, parseMaps } from './proc/maps.ts';
 import { type ProcFile, readProc, readProcLink } from './proc/read.ts';
-import { parseStat, startsAt } from './proc/stat.ts';
+import { type ProcessStat, parseStat, startsAt } from './proc/stat.ts';
 
 const newline = 10;
 
@@ -111,7 +111,7 @@ export class Processes {
     }
     const { pid } = process;
     const maps = this.#readFile(pid, 'maps', mapsBytesMax);
-    if (maps === null && !isStillThere(process)) {
+    if (maps === null && !isStillThere(readStat(pid), process)) {
       process.isAlive = false;
       return;
     }
@@ -119,10 +119,12 @@ export class Processes {
     const executable = readProcLink(`/proc/${pid}/exe`);
     const cgroup = this.#readFile(pid, 'cgroup', cgroupBytesMax);
     // Asked last: if it still is the process now, all the above was its own.
-    if (!isStillThere(process)) {
+    const stat = readStat(pid);
+    if (!isStillThere(stat, process)) {
       process.isAlive = false;
       return;
     }
+    if (process.image === 0n) process.image = stat.image;
     if (maps !== null) {
       const mappings = parseMaps(upToLast(maps, newline));
       process.hasAllMappings = !maps.cut && mappings.length < executableMappingsMax;
@@ -188,11 +190,16 @@ function areEqual(left: Process['attributes'], right: Process['attributes']): bo
   return left.size === right.size && [...left].every(([key, value]) => right.get(key) === value);
 }
 
+/** Gone, a zombie that nobody has waited for (it has no executable), or in another image by now. */
+export const hasEnded = (identity: ProcessIdentity): boolean =>
+  readProcLink(`/proc/${identity.pid}/exe`) === null || !isStillThere(readStat(identity.pid), identity);
+
 /** The same process with the same image. An image is not come back to, so what was read before is its own too. */
-function isStillThere(process: Process): boolean {
-  const file = readProc(`/proc/${process.pid}/stat`, statBytesMax);
-  const stat = file && parseStat(file.bytes.toString('latin1'));
-  if (stat === null || !startsAt(stat.startTicks, process.startNanos)) return false;
-  if (process.image === 0n) process.image = stat.image;
-  return stat.image === 0n || stat.image === process.image;
+function isStillThere(stat: ProcessStat | null, { startNanos, image }: ProcessIdentity): stat is ProcessStat {
+  return stat !== null && startsAt(stat.startTicks, startNanos) && (stat.image === 0n || image === 0n || stat.image === image);
+}
+
+function readStat(pid: number): ProcessStat | null {
+  const file = readProc(`/proc/${pid}/stat`, statBytesMax);
+  return file && parseStat(file.bytes.toString('latin1'));
 }
