@@ -56,7 +56,7 @@ export const startExporter: StartStage<ExporterOptions> = async (options, host) 
     host.logger,
     async (shard) => new Shard({ ...common, shard, builder: await worker.open(shard) } satisfies ShardOptions),
   );
-  metrics.observe(() => shards.all().map((shard) => shard.gauges()));
+  metrics.observe(() => Promise.all(shards.all().map((shard) => shard.gauges())));
   shards.start();
   return {
     status: () => shards.status(),

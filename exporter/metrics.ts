@@ -1,12 +1,15 @@
 // What the exporter tells about itself. Names are a contract (docs/metrics.md).
 import type { Meter } from '@opentelemetry/api';
+import { instrumentsOf, type MetricTable } from '../lib/metric-table.ts';
 import type { AppendCounts } from './builder.ts';
+import { lossReasons } from './losses.ts';
 
 /** What the gauges ask a shard for. */
 export interface ShardGauges {
   readonly shard: number;
-  /** Messages and seconds between what is taken and the end of the log. */
+  /** Messages between what is taken and the end of the log. */
   readonly lagRecords: number;
+  /** How long the oldest of them has been waiting, at most. */
   readonly lagSeconds: number;
   /** Messages between the published position and the oldest one kept: below 0 retention has overtaken it. */
   readonly marginRecords: number;
@@ -23,26 +26,119 @@ export interface ExporterMetrics {
   published(shard: number, published: { files: number; samples: number; stacks: number; bytes: number; seconds: number }): void;
   /** Publications that somebody else's record overtook, attempts given up, stores and logs that did not answer. */
   retried(shard: number, reason: string): void;
-  observe(gauges: () => readonly ShardGauges[]): void;
+  observe(gauges: () => Promise<readonly ShardGauges[]>): void;
 }
 
+const shard = 'number of the shard';
+
+export const exporterMetrics = {
+  'flamelake.exporter.rows': { kind: 'counter', unit: '{row}', description: 'Sample rows taken from flamelake.rows', attributes: { shard } },
+  'flamelake.exporter.stacks': { kind: 'counter', unit: '{stack}', description: 'New stacks taken from flamelake.rows', attributes: { shard } },
+  'flamelake.exporter.repeated': { kind: 'counter', unit: '{row}', description: 'Rows that a processor had sent before', attributes: { shard } },
+  'flamelake.exporter.duplicates': {
+    kind: 'counter',
+    unit: '{row}',
+    description: 'Rows dropped because their profile had been seen in the window',
+    attributes: { shard },
+    alert: 'a steady rate: a sender repeats what was acknowledged, or sends the same profile on purpose',
+  },
+  'flamelake.exporter.duplicate_profiles': {
+    kind: 'counter',
+    unit: '{profile}',
+    description: 'Profiles dropped because they had been seen in the window',
+    attributes: { shard },
+  },
+  'flamelake.exporter.lost': {
+    kind: 'counter',
+    unit: '{item}',
+    description: 'Lost, by reason; each is in the lake too, as rows of type lost',
+    attributes: { shard, reason: Object.values(lossReasons) },
+    alert: 'any increase: something that was acknowledged is not in the lake; the log line has the range',
+  },
+  'flamelake.exporter.malformed': {
+    kind: 'counter',
+    unit: '{message}',
+    description: 'Row messages that could not be decoded; they are kept in flamelake.dead',
+    attributes: { shard },
+    alert: 'any increase: the log is damaged, or processor and exporter are of versions that do not fit',
+  },
+  'flamelake.exporter.hot.objects': { kind: 'counter', unit: '{object}', description: 'Hot objects written', attributes: { shard } },
+  'flamelake.exporter.hot.bytes': { kind: 'counter', unit: 'By', description: 'Bytes of hot objects written', attributes: { shard } },
+  'flamelake.exporter.published.files': { kind: 'counter', unit: '{file}', description: 'Public files written', attributes: { shard } },
+  'flamelake.exporter.published.samples': {
+    kind: 'counter',
+    unit: '{row}',
+    description: 'Sample rows in public files',
+    attributes: { shard },
+    alert: 'no increase for twice the publish interval while flamelake.exporter.rows grows: the store does not take files',
+  },
+  'flamelake.exporter.published.stacks': { kind: 'counter', unit: '{stack}', description: 'Stacks in public files', attributes: { shard } },
+  'flamelake.exporter.published.bytes': { kind: 'counter', unit: 'By', description: 'Bytes of public files written', attributes: { shard } },
+  'flamelake.exporter.publish.duration': {
+    kind: 'histogram',
+    unit: 's',
+    description: 'From the cut of a batch to its confirmed files',
+    attributes: { shard },
+    bounds: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+  },
+  'flamelake.exporter.retries': {
+    kind: 'counter',
+    unit: '{try}',
+    description: 'Begun anew, by reason',
+    attributes: { shard, reason: 'code of the error, or what overtook a publication' },
+    alert: 'grows for 10 minutes: the log or the store does not answer',
+  },
+  'flamelake.exporter.lag.records': {
+    kind: 'gauge',
+    unit: '{message}',
+    description: 'Messages of flamelake.rows not taken yet: end of the log less the position',
+    attributes: { shard },
+  },
+  'flamelake.exporter.lag.seconds': {
+    kind: 'gauge',
+    unit: 's',
+    description: 'How long the oldest of those messages has been waiting, at most; 0 where there is none',
+    attributes: { shard },
+    alert: 'above 30 s for 5 minutes: the exporter is too slow, its memory is full or the store does not answer',
+  },
+  'flamelake.exporter.retention.margin': {
+    kind: 'gauge',
+    unit: '{message}',
+    description: 'Messages between the oldest one kept and the published position',
+    attributes: { shard },
+    alert: 'below 0: the log has removed messages that were not public yet; they are lost',
+  },
+  'flamelake.exporter.held.bytes': { kind: 'gauge', unit: 'By', description: 'Bytes of rows held in memory until they are published', attributes: { shard } },
+  'flamelake.exporter.open.rows': { kind: 'gauge', unit: '{row}', description: 'Rows that wait for their publication', attributes: { shard } },
+  'flamelake.exporter.hot.kept': { kind: 'gauge', unit: '{object}', description: 'Hot objects in the store', attributes: { shard } },
+} as const satisfies MetricTable;
+
+const gaugesOfShard = {
+  'flamelake.exporter.lag.records': ({ lagRecords }) => lagRecords,
+  'flamelake.exporter.lag.seconds': ({ lagSeconds }) => lagSeconds,
+  'flamelake.exporter.retention.margin': ({ marginRecords }) => marginRecords,
+  'flamelake.exporter.held.bytes': ({ heldBytes }) => heldBytes,
+  'flamelake.exporter.open.rows': ({ openRows }) => openRows,
+  'flamelake.exporter.hot.kept': ({ hotObjects }) => hotObjects,
+} as const satisfies Partial<Record<keyof typeof exporterMetrics, (gauges: ShardGauges) => number>>;
+
 export function createMetrics(meter: Meter): ExporterMetrics {
-  const counter = (name: string, unit: string, description: string) => meter.createCounter(`flamelake.exporter.${name}`, { unit, description });
-  const rows = counter('rows', '{row}', 'Sample rows taken from flamelake.rows');
-  const stacks = counter('stacks', '{stack}', 'New stacks taken from flamelake.rows');
-  const repeated = counter('repeated', '{row}', 'Rows that a processor had sent before');
-  const duplicates = counter('duplicates', '{row}', 'Rows dropped because their profile had been seen in the window');
-  const duplicateProfiles = counter('duplicate_profiles', '{profile}', 'Profiles dropped because they had been seen in the window');
-  const losses = counter('lost', '{item}', 'Lost, by reason');
-  const malformed = counter('malformed', '{message}', 'Row messages that could not be decoded');
-  const hotObjects = counter('hot.objects', '{object}', 'Hot objects written');
-  const hotBytes = counter('hot.bytes', 'By', 'Bytes of hot objects written');
-  const files = counter('published.files', '{file}', 'Public files written');
-  const publishedSamples = counter('published.samples', '{row}', 'Sample rows in public files');
-  const publishedStacks = counter('published.stacks', '{stack}', 'Stacks in public files');
-  const publishedBytes = counter('published.bytes', 'By', 'Bytes of public files written');
-  const seconds = meter.createHistogram('flamelake.exporter.publish.duration', { unit: 's', description: 'From the cut of a batch to its confirmed files' });
-  const retries = counter('retries', '{try}', 'Begun anew, by reason');
+  const { counter, histogram, observable } = instrumentsOf(meter, exporterMetrics);
+  const rows = counter('flamelake.exporter.rows');
+  const stacks = counter('flamelake.exporter.stacks');
+  const repeated = counter('flamelake.exporter.repeated');
+  const duplicates = counter('flamelake.exporter.duplicates');
+  const duplicateProfiles = counter('flamelake.exporter.duplicate_profiles');
+  const losses = counter('flamelake.exporter.lost');
+  const malformed = counter('flamelake.exporter.malformed');
+  const hotObjects = counter('flamelake.exporter.hot.objects');
+  const hotBytes = counter('flamelake.exporter.hot.bytes');
+  const files = counter('flamelake.exporter.published.files');
+  const publishedSamples = counter('flamelake.exporter.published.samples');
+  const publishedStacks = counter('flamelake.exporter.published.stacks');
+  const publishedBytes = counter('flamelake.exporter.published.bytes');
+  const seconds = histogram('flamelake.exporter.publish.duration');
+  const retries = counter('flamelake.exporter.retries');
   return {
     appended(shard, counts) {
       const at = { shard };
@@ -69,16 +165,14 @@ export function createMetrics(meter: Meter): ExporterMetrics {
     },
     retried: (shard, reason) => retries.add(1, { shard, reason }),
     observe(gauges) {
-      const gauge = (name: string, unit: string, description: string, of: (shard: ShardGauges) => number) =>
-        meter
-          .createObservableGauge(`flamelake.exporter.${name}`, { unit, description })
-          .addCallback((result) => gauges().forEach((shard) => void result.observe(of(shard), { shard: shard.shard })));
-      gauge('lag.records', '{message}', 'Messages of flamelake.rows not taken yet', (shard) => shard.lagRecords);
-      gauge('lag.seconds', 's', 'Age of the newest message taken while others wait', (shard) => shard.lagSeconds);
-      gauge('retention.margin', '{message}', 'Messages between the oldest one kept and the published position', (shard) => shard.marginRecords);
-      gauge('held.bytes', 'By', 'Bytes of rows held in memory until they are published', (shard) => shard.heldBytes);
-      gauge('open.rows', '{row}', 'Rows that wait for their publication', (shard) => shard.openRows);
-      gauge('hot.kept', '{object}', 'Hot objects in the store', (shard) => shard.hotObjects);
+      const names = Object.keys(gaugesOfShard) as (keyof typeof gaugesOfShard)[];
+      const observables = names.map((name) => [observable(name), gaugesOfShard[name]] as const);
+      meter.addBatchObservableCallback(
+        async (result) => {
+          for (const each of await gauges()) for (const [handle, read] of observables) result.observe(handle, read(each), { shard: each.shard });
+        },
+        observables.map(([handle]) => handle),
+      );
     },
   };
 }

@@ -38,7 +38,8 @@ export class Shard {
   #next = 0;
   #end = 0;
   #oldest = 0;
-  #newestAppendMillis: number | null = null;
+  /** What is unread now was appended after this. */
+  #unreadSinceMillis: number;
   #open: OpenBatch = nothingOpen;
   #openSince = 0;
   #refused = false;
@@ -59,6 +60,7 @@ export class Shard {
 
   constructor(options: ShardOptions) {
     this.#options = options;
+    this.#unreadSinceMillis = options.clock.wallMillis();
   }
 
   get ready(): boolean {
@@ -72,12 +74,18 @@ export class Shard {
       : `${name}: ${this.#trouble}`;
   }
 
-  gauges(): ShardGauges {
-    const lag = Math.max(0, this.#end - this.#next);
+  /** The end is asked of the log itself: where nothing moves, what the last read saw grows old. */
+  async gauges(): Promise<ShardGauges> {
+    const { log, shard, clock } = this.#options;
+    const end = await log.range(rowsTopic, shard).then(
+      (range) => range.end,
+      () => this.#end,
+    );
+    const lag = Math.max(0, end - this.#next);
     return {
-      shard: this.#options.shard,
+      shard,
       lagRecords: lag,
-      lagSeconds: lag === 0 || this.#newestAppendMillis === null ? 0 : Math.max(0, this.#options.clock.wallMillis() - this.#newestAppendMillis) / 1000,
+      lagSeconds: lag === 0 ? 0 : Math.max(0, clock.wallMillis() - this.#unreadSinceMillis) / 1000,
       marginRecords: (this.#head?.position ?? 0) - this.#oldest,
       heldBytes: this.#open.heldBytes,
       openRows: this.#open.rows,
@@ -265,15 +273,18 @@ export class Shard {
     this.#end = result.range.end;
     this.#oldest = result.range.start;
     if (result.records.length > 0) await this.#append(result.records);
-    // A log may step over offsets that hold no record for us.
-    else this.#next = Math.max(this.#next, result.next);
+    else {
+      // A log may step over offsets that hold no record for us.
+      this.#next = Math.max(this.#next, result.next);
+      this.#unreadSinceMillis = clock.wallMillis();
+    }
   }
 
   async #append(records: readonly LogRecord[]): Promise<void> {
     const { builder, metrics, shard } = this.#options;
     const result = await builder.append(records.map(({ offset, appendTimeMillis, value }) => ({ offset, appendTimeMillis, value })));
     this.#next = result.next;
-    this.#newestAppendMillis = records.at(-1)!.appendTimeMillis;
+    this.#unreadSinceMillis = records.findLast(({ offset }) => offset < result.next)?.appendTimeMillis ?? this.#unreadSinceMillis;
     this.#touchOpen(result.open);
     metrics.appended(shard, result);
     for (const [reason, count] of Object.entries(result.losses)) this.#options.logger.error('a range never came', { shard, reason, count });

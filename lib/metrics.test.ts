@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { instrumentsOf, type MetricTable } from './metric-table.ts';
 import { createMetricRegistry } from './metrics.ts';
 import { prometheusName, prometheusText } from './prometheus.ts';
 
@@ -66,14 +67,66 @@ describe('the registry', () => {
       throw new Error('no');
     });
     meter.createObservableGauge('good').addCallback((result) => result.observe(1));
-    expect((await collect()).map((metric) => metric.name)).toEqual(['good']);
+    expect((await collect()).map(({ name, points }) => [name, points.length])).toEqual([
+      ['bad', 0],
+      ['good', 1],
+    ]);
     expect(errors).toHaveLength(1);
+  });
+
+  test('two collections at a time see the same, whole', async () => {
+    const { meter, collect } = createMetricRegistry();
+    const slow = Promise.withResolvers<void>();
+    meter.createObservableGauge('slow').addCallback(async (result) => {
+      await slow.promise;
+      result.observe(1);
+    });
+    const both = [collect(), collect()];
+    slow.resolve();
+    expect((await Promise.all(both)).map(([metric]) => metric!.points.length)).toEqual([1, 1]);
   });
 
   test('one name is one kind', () => {
     const { meter } = createMetricRegistry();
     meter.createCounter('x');
     expect(() => meter.createGauge('x')).toThrow('metric x is a counter');
+  });
+});
+
+describe('instruments of a table', () => {
+  const table = {
+    plain: { kind: 'counter', unit: '{sample}', description: 'Plain' },
+    closed: { kind: 'counter', unit: '{sample}', description: 'Closed', attributes: { transport: ['grpc', 'http'], reason: ['full'] } },
+    open: { kind: 'counter', unit: '{sample}', description: 'Open', attributes: { transport: ['grpc', 'http'], reason: 'any text' } },
+    observed: { kind: 'counter', unit: '{sample}', description: 'Observed', attributes: { reason: ['full', 'empty'] } },
+    took: { kind: 'histogram', unit: 's', description: 'Took', bounds: [1, 2] },
+    size: { kind: 'gauge', unit: 'By', description: 'Size' },
+  } as const satisfies MetricTable;
+
+  test('counters whose series are all known are there from the start, at 0', async () => {
+    const { meter, collect } = createMetricRegistry();
+    const { counter, histogram, observe } = instrumentsOf(meter, table);
+    counter('plain');
+    counter('closed').add(2, { transport: 'http', reason: 'full' });
+    counter('open').add(3, { transport: 'http', reason: 'x' });
+    observe('observed', (result) => result.observe(4, { reason: 'full' }));
+    histogram('took').record(1.5);
+    observe('size', (result) => result.observe(5));
+    const found = Object.fromEntries((await collect()).map(({ name, points }) => [name, points]));
+    expect(found).toEqual({
+      plain: [{ labels: {}, value: 0 }],
+      closed: [
+        { labels: { transport: 'grpc', reason: 'full' }, value: 0 },
+        { labels: { transport: 'http', reason: 'full' }, value: 2 },
+      ],
+      open: [{ labels: { transport: 'http', reason: 'x' }, value: 3 }],
+      observed: [
+        { labels: { reason: 'full' }, value: 4 },
+        { labels: { reason: 'empty' }, value: 0 },
+      ],
+      took: [{ labels: {}, value: { bounds: [1, 2], counts: [0, 1, 0], sum: 1.5 } }],
+      size: [{ labels: {}, value: 5 }],
+    });
   });
 });
 

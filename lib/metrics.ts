@@ -35,6 +35,7 @@ export interface Metric {
   readonly kind: MetricKind;
   readonly unit: string;
   readonly description: string;
+  /** None where nothing was counted yet; it is named on /metrics all the same. */
   readonly points: readonly MetricPoint[];
 }
 
@@ -138,11 +139,19 @@ export function createMetricRegistry(onCallbackError: (error: unknown) => void =
     },
   };
 
+  const collectNow = async (): Promise<Metric[]> => {
+    await observeAll(instruments.values(), batches, observed, onCallbackError);
+    return [...instruments.values()].map(toMetric);
+  };
+  let collecting: Promise<Metric[]> | null = null;
   return {
     meter,
-    async collect() {
-      await observeAll(instruments.values(), batches, observed, onCallbackError);
-      return [...instruments.values()].filter((each) => each.series.size > 0).map(toMetric);
+    collect() {
+      // A second one meanwhile would clear what the first has just observed: both get the same.
+      collecting ??= collectNow().finally(() => {
+        collecting = null;
+      });
+      return collecting;
     },
   };
 }

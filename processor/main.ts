@@ -68,7 +68,7 @@ class Partitions {
   constructor(log: Log, topic: TopicInfo, membership: Membership, shards: number, useSymbols: boolean, { meter, logger }: StageHost) {
     this.#membership = membership;
     const metrics = createProcessorMetrics(meter);
-    metrics.observeLag(() => this.#all().map(({ partition, behind }) => ({ partition, messages: behind })));
+    metrics.observeLag(() => Promise.all(this.#all().map((partition) => partition.lag())));
     const symbols = useSymbols ? new LocalSymbols(logger) : noSymbols;
     this.#closeSymbols = () => symbols.close();
     const deadLetters = new DeadLetters(log, metrics.deadRemoved);

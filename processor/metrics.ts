@@ -1,5 +1,6 @@
 // What the processor counts. Losses have a reason.
 import type { Meter } from '@opentelemetry/api';
+import { instrumentsOf, type MetricTable } from '../lib/metric-table.ts';
 import type { RowCounts } from './rows-from-profiles.ts';
 import type { SymbolCounts } from './symbols.ts';
 
@@ -7,6 +8,8 @@ export interface Lag {
   readonly partition: number;
   /** Messages that lie in the partition and are not yet rows. */
   readonly messages: number;
+  /** How long the oldest of them has been waiting, at most. */
+  readonly seconds: number;
 }
 
 export interface ProcessorMetrics {
@@ -20,29 +23,94 @@ export interface ProcessorMetrics {
   overtaken(messages: number): void;
   cpu(micros: number): void;
   symbols(counts: Readonly<SymbolCounts>): void;
-  observeLag(read: () => readonly Lag[]): void;
+  observeLag(read: () => Promise<readonly Lag[]>): void;
 }
 
-export function createProcessorMetrics(meter: Meter): ProcessorMetrics {
-  const counter = (name: string, unit: string, description: string) => meter.createCounter(`flamelake.processor.${name}`, { unit, description });
-  const messages = counter('messages', '{message}', 'Messages read from otlp_profiles');
-  const bytesRead = counter('bytes', 'By', 'Bytes of the messages read');
-  const samples = counter('samples', '{sample}', 'Samples decoded');
-  const rows = counter('rows', '{row}', 'Rows sent to the shards');
-  const stacks = counter('stacks', '{stack}', 'Stacks sent to the shards');
-  const rowMessages = counter('row_messages', '{message}', 'Messages sent to flamelake.rows');
-  const rowBytes = counter('row_bytes', 'By', 'Bytes of the messages sent to flamelake.rows');
-  const dead = counter('dead_letters', '{message}', 'Messages that could not be taken, kept in flamelake.dead, by reason');
-  const deadRemoved = counter('dead_letters_removed', '{message}', 'Dead letters removed for newer ones, by reason');
-  const dropped = counter('dropped', '{sample}', 'Samples that could not become rows, by reason');
-  const lost = counter('lost', '{message}', 'Messages of otlp_profiles that were gone before they were read, by reason');
-  const replaced = counter('times_replaced', '{row}', 'Rows whose time was too far off and became the log append time');
-  const cpu = counter('cpu_time', 'us', 'CPU time of decoding messages and making rows; by samples: the cost of one');
-  const lookups = counter('symbol_lookups', '{frame}', 'Native frames that came without a name, by outcome');
-  const lag = meter.createObservableGauge('flamelake.processor.lag', {
+export const processorMetrics = {
+  'flamelake.processor.messages': { kind: 'counter', unit: '{message}', description: 'Messages read from otlp_profiles' },
+  'flamelake.processor.bytes': { kind: 'counter', unit: 'By', description: 'Bytes of the messages read' },
+  'flamelake.processor.samples': { kind: 'counter', unit: '{sample}', description: 'Samples decoded' },
+  'flamelake.processor.rows': { kind: 'counter', unit: '{row}', description: 'Rows sent to the shards' },
+  'flamelake.processor.stacks': { kind: 'counter', unit: '{stack}', description: 'Stacks sent to the shards' },
+  'flamelake.processor.row_messages': { kind: 'counter', unit: '{message}', description: 'Messages sent to flamelake.rows' },
+  'flamelake.processor.row_bytes': { kind: 'counter', unit: 'By', description: 'Bytes of the messages sent to flamelake.rows' },
+  'flamelake.processor.dead_letters': {
+    kind: 'counter',
     unit: '{message}',
-    description: 'Messages in otlp_profiles that are not yet rows, by partition',
-  });
+    description: 'Messages that could not be taken, kept in flamelake.dead, by reason',
+    attributes: { reason: 'code of the error' },
+    alert: 'any increase: a sender writes what nobody can read, or this version has a fault; the log line has the reason',
+  },
+  'flamelake.processor.dead_letters_removed': {
+    kind: 'counter',
+    unit: '{message}',
+    description: 'Dead letters removed for newer ones, by reason',
+    attributes: { reason: ['space'] },
+    alert: 'any increase: what could not be read is now lost for good',
+  },
+  'flamelake.processor.dropped': {
+    kind: 'counter',
+    unit: '{sample}',
+    description: 'Samples that could not become rows, by reason',
+    attributes: { reason: ['no_event'] },
+  },
+  'flamelake.processor.lost': {
+    kind: 'counter',
+    unit: '{message}',
+    description: 'Messages of otlp_profiles that were gone before they were read, by reason',
+    attributes: { reason: ['retention'] },
+    alert: 'any increase: samples are lost for good; the lake has a row of type lost for the range',
+  },
+  'flamelake.processor.times_replaced': {
+    kind: 'counter',
+    unit: '{row}',
+    description: 'Rows whose time was too far off and became the log append time',
+    alert: 'any increase: a host has a wrong clock; attributes of the rows say which',
+  },
+  'flamelake.processor.cpu_time': {
+    kind: 'counter',
+    unit: 'us',
+    description: 'CPU time of decoding messages and making rows; by samples: the cost of one',
+  },
+  'flamelake.processor.symbol_lookups': {
+    kind: 'counter',
+    unit: '{frame}',
+    description: 'Native frames that came without a name, by outcome',
+    attributes: { outcome: ['named', 'no_symbol', 'no_file'] },
+  },
+  'flamelake.processor.lag': {
+    kind: 'gauge',
+    unit: '{message}',
+    description: 'Messages in otlp_profiles that are not yet rows, by partition: end of the log less the position',
+    attributes: { partition: 'number of the partition' },
+  },
+  'flamelake.processor.lag.age': {
+    kind: 'gauge',
+    unit: 's',
+    description: 'How long the oldest of those messages has been waiting, at most; 0 where there is none',
+    attributes: { partition: 'number of the partition' },
+    alert: 'above 30 s for 5 minutes: the processor is too slow or stands still',
+  },
+} as const satisfies MetricTable;
+
+export function createProcessorMetrics(meter: Meter): ProcessorMetrics {
+  const { counter, observable } = instrumentsOf(meter, processorMetrics);
+  const messages = counter('flamelake.processor.messages');
+  const bytesRead = counter('flamelake.processor.bytes');
+  const samples = counter('flamelake.processor.samples');
+  const rows = counter('flamelake.processor.rows');
+  const stacks = counter('flamelake.processor.stacks');
+  const rowMessages = counter('flamelake.processor.row_messages');
+  const rowBytes = counter('flamelake.processor.row_bytes');
+  const dead = counter('flamelake.processor.dead_letters');
+  const deadRemoved = counter('flamelake.processor.dead_letters_removed');
+  const dropped = counter('flamelake.processor.dropped');
+  const lost = counter('flamelake.processor.lost');
+  const replaced = counter('flamelake.processor.times_replaced');
+  const cpu = counter('flamelake.processor.cpu_time');
+  const lookups = counter('flamelake.processor.symbol_lookups');
+  const lag = observable('flamelake.processor.lag');
+  const lagAge = observable('flamelake.processor.lag.age');
   let named: SymbolCounts = { named: 0, withoutSymbol: 0, withoutFile: 0 };
   return {
     read: (count, bytes) => {
@@ -71,9 +139,15 @@ export function createProcessorMetrics(meter: Meter): ProcessorMetrics {
       named = { ...counts };
     },
     observeLag: (read) => {
-      lag.addCallback((result) => {
-        for (const { partition, messages: behind } of read()) result.observe(behind, { partition });
-      });
+      meter.addBatchObservableCallback(
+        async (result) => {
+          for (const { partition, messages: behind, seconds } of await read()) {
+            result.observe(lag, behind, { partition });
+            result.observe(lagAge, seconds, { partition });
+          }
+        },
+        [lag, lagAge],
+      );
     },
   };
 }

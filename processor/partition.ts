@@ -16,7 +16,7 @@ import { type Batch, buildBatch, type Decoded, decode, emptyRowMessage, type Row
 import type { DeadLetters } from './dead-letters.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { attemptsMax, readBytesMax, readRecordsMax, readWaitMillis, retryMillisMax, retryMillisMin, trimMillis } from './limits.ts';
-import type { ProcessorMetrics } from './metrics.ts';
+import type { Lag, ProcessorMetrics } from './metrics.ts';
 import { formatHints, type Hints, nothingSent, parseHints, type SentPositions, withSent } from './position.ts';
 import type { Symbols } from './symbols.ts';
 
@@ -48,6 +48,8 @@ export class Partition {
   /** A read that began after stop() found nothing. */
   #isDrained = false;
   #trimmedMillis = 0;
+  /** What is unread now was appended after this. */
+  #unreadSinceMillis = Date.now();
   #isReleased = false;
 
   constructor(options: PartitionOptions) {
@@ -65,6 +67,18 @@ export class Partition {
   /** Messages that are not yet rows. */
   get behind(): number {
     return Math.max(0, this.#end - this.#offset);
+  }
+
+  /** Asked of the log itself: where nothing moves, what the last read saw grows old. */
+  async lag(): Promise<Lag> {
+    const { log, source } = this.#options;
+    const end = await log.range(source.topic, this.partition).then(
+      (range) => range.end,
+      () => this.#end,
+    );
+    const messages = Math.max(0, end - this.#offset);
+    const seconds = messages === 0 ? 0 : Math.max(0, Date.now() - this.#unreadSinceMillis) / 1000;
+    return { partition: this.partition, messages, seconds };
   }
 
   /** Why nothing moves; null where it does. */
@@ -176,7 +190,10 @@ export class Partition {
       });
       this.#end = range.end;
       this.#isDrained = isStopping && records.length === 0;
-      if (records.length === 0) this.#offset = next;
+      if (records.length === 0) {
+        this.#offset = next;
+        this.#unreadSinceMillis = Date.now();
+      }
       const bytes = records.reduce((sum, { value }) => sum + value.byteLength, 0);
       metrics.read(records.length, bytes);
       return records;
@@ -256,6 +273,7 @@ export class Partition {
     if (counts) metrics.rows(counts);
     this.#sent = withSent(this.#sent, shards, to, new Set(messages.map(({ shard }) => shard)));
     this.#offset = to + 1;
+    this.#unreadSinceMillis = taken.at(-1)?.record.appendTimeMillis ?? this.#unreadSinceMillis;
     await this.#insist(() => this.#remember(true, null));
     if (Date.now() - this.#trimmedMillis >= trimMillis) await this.#insist(() => this.#trim());
   }

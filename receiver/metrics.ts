@@ -1,6 +1,7 @@
 // What the receiver counts about itself. The names of the sample counters are those of the Collector's
 // OTLP receiver (otelcol_receiver_{accepted,refused}_profile_samples) behind our own prefix.
 import type { Meter } from '@opentelemetry/api';
+import { instrumentsOf, type MetricTable } from '../lib/metric-table.ts';
 import type { Admission } from './admit.ts';
 import type { InFlight } from './in-flight.ts';
 
@@ -14,41 +15,99 @@ export interface ReceiverMetrics {
   /** The sender went away before its message was whole, or before it was written. */
   gone(transport: Transport): void;
   appended(seconds: number): void;
-  connectionDropped(transport: Transport): void;
+  connectionDropped(transport: Transport, reason: 'too_many' | 'tls' | 'silent'): void;
 }
 
 export interface Gauges {
   readonly inFlight: InFlight;
   connections(transport: Transport): number;
+  /** Bytes on disk and their bound; null where the log does not know. */
+  logUsage(): Promise<{ readonly bytes: number; readonly bytesMax: number } | null>;
 }
 
-export function createReceiverMetrics(meter: Meter, gauges: Gauges): ReceiverMetrics {
-  const name = (rest: string): string => `flamelake.receiver.${rest}`;
-  const requests = meter.createCounter(name('requests'), {
+const transports = ['grpc', 'http'] as const;
+const refusalReasons =
+  'malformed, version, too_large, encoding, overloaded, unauthenticated, origin, internal, or the code of what keeps the log from taking it (log_full, log_unavailable, …)';
+
+export const receiverMetrics = {
+  'flamelake.receiver.requests': {
+    kind: 'counter',
     unit: '{request}',
-    description: 'Requests by transport and outcome: accepted, partial, empty, refused, gone',
-  });
-  const refused = meter.createCounter(name('refused_requests'), { unit: '{request}', description: 'Requests refused, by reason' });
-  const samples = meter.createCounter(name('accepted_profile_samples'), { unit: '{sample}', description: 'Samples that the log has made durable' });
-  const refusedSamples = meter.createCounter(name('refused_profile_samples'), {
+    description: 'Requests by transport and outcome',
+    attributes: { transport: transports, outcome: ['accepted', 'partial', 'empty', 'refused', 'gone'] },
+  },
+  'flamelake.receiver.refused_requests': {
+    kind: 'counter',
+    unit: '{request}',
+    description: 'Requests refused, by reason',
+    attributes: { transport: transports, reason: refusalReasons },
+    alert:
+      'any increase of a reason but overloaded and log_full is a sender to mend; those two for 10 minutes: the host is too small, or what reads the log stands still',
+  },
+  'flamelake.receiver.accepted_profile_samples': {
+    kind: 'counter',
+    unit: '{sample}',
+    description: 'Samples that the log has made durable',
+    attributes: { transport: transports },
+    alert: 'no increase for 10 minutes where senders should be there',
+  },
+  'flamelake.receiver.refused_profile_samples': {
+    kind: 'counter',
     unit: '{sample}',
     description: 'Samples not taken, by reason; those of messages that cannot be read are not known and not in it',
-  });
-  const rejected = meter.createCounter(name('rejected_profiles'), { unit: '{profile}', description: 'Profiles left out of an accepted message, by reason' });
-  const bytes = meter.createCounter(name('received_bytes'), { unit: 'By', description: 'Request bytes as they came, compressed or not' });
-  const forwarded = meter.createCounter(name('forwarded_bytes'), { unit: 'By', description: 'Bytes given to the log' });
-  const append = meter.createHistogram(name('append.duration'), {
+    attributes: { transport: transports, reason: refusalReasons },
+  },
+  'flamelake.receiver.rejected_profiles': {
+    kind: 'counter',
+    unit: '{profile}',
+    description: 'Profiles left out of an accepted message, by reason',
+    attributes: { transport: transports, reason: ['malformed'] },
+    alert: 'any increase: a sender writes profiles that break the protocol; the answer to it says which rule',
+  },
+  'flamelake.receiver.received_bytes': {
+    kind: 'counter',
+    unit: 'By',
+    description: 'Request bytes as they came, compressed or not',
+    attributes: { transport: transports },
+  },
+  'flamelake.receiver.forwarded_bytes': { kind: 'counter', unit: 'By', description: 'Bytes given to the log', attributes: { transport: transports } },
+  'flamelake.receiver.append.duration': {
+    kind: 'histogram',
     unit: 's',
     description: 'Time until the log has made a message durable',
-    advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] },
-  });
-  const dropped = meter.createCounter(name('dropped_connections'), { unit: '{connection}', description: 'Connections closed at once, by reason' });
-  meter
-    .createObservableGauge(name('in_flight'), { unit: 'By', description: 'Request bytes held in memory' })
-    .addCallback((result) => result.observe(gauges.inFlight.bytes));
-  meter.createObservableGauge(name('connections'), { unit: '{connection}', description: 'Open connections' }).addCallback((result) => {
-    for (const transport of ['grpc', 'http'] as const) result.observe(gauges.connections(transport), { transport });
-  });
+    bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    alert: '99th percentile above 1 s: the disk is slow to fsync',
+  },
+  'flamelake.receiver.dropped_connections': {
+    kind: 'counter',
+    unit: '{connection}',
+    description: 'Connections closed at once, by reason',
+    attributes: { transport: transports, reason: ['too_many', 'tls', 'silent'] },
+    alert: 'any increase of too_many: more senders than this receiver takes; of tls: a sender with a wrong certificate, or a stranger',
+  },
+  'flamelake.receiver.in_flight': { kind: 'gauge', unit: 'By', description: 'Request bytes held in memory' },
+  'flamelake.receiver.connections': { kind: 'gauge', unit: '{connection}', description: 'Open connections', attributes: { transport: transports } },
+  'flamelake.receiver.log.size': {
+    kind: 'gauge',
+    unit: 'By',
+    description: 'The log on disk, all topics together',
+    alert: 'above 70 % of flamelake.receiver.log.limit: what reads the log stands still or is too slow',
+  },
+  'flamelake.receiver.log.limit': { kind: 'gauge', unit: 'By', description: 'Size of the log at which the receiver tells senders to wait' },
+} as const satisfies MetricTable;
+
+export function createReceiverMetrics(meter: Meter, gauges: Gauges): ReceiverMetrics {
+  const { counter, histogram } = instrumentsOf(meter, receiverMetrics);
+  const requests = counter('flamelake.receiver.requests');
+  const refused = counter('flamelake.receiver.refused_requests');
+  const samples = counter('flamelake.receiver.accepted_profile_samples');
+  const refusedSamples = counter('flamelake.receiver.refused_profile_samples');
+  const rejected = counter('flamelake.receiver.rejected_profiles');
+  const bytes = counter('flamelake.receiver.received_bytes');
+  const forwarded = counter('flamelake.receiver.forwarded_bytes');
+  const append = histogram('flamelake.receiver.append.duration');
+  const dropped = counter('flamelake.receiver.dropped_connections');
+  observeGauges(meter, gauges);
   return {
     received: (transport, count) => bytes.add(count, { transport }),
     accepted(transport, admission) {
@@ -66,6 +125,25 @@ export function createReceiverMetrics(meter: Meter, gauges: Gauges): ReceiverMet
     },
     gone: (transport) => requests.add(1, { transport, outcome: 'gone' }),
     appended: (seconds) => append.record(seconds),
-    connectionDropped: (transport) => dropped.add(1, { transport, reason: 'too_many' }),
+    connectionDropped: (transport, reason) => dropped.add(1, { transport, reason }),
   };
+}
+
+function observeGauges(meter: Meter, { inFlight, connections, logUsage }: Gauges): void {
+  const { observe, observable } = instrumentsOf(meter, receiverMetrics);
+  observe('flamelake.receiver.in_flight', (result) => result.observe(inFlight.bytes));
+  observe('flamelake.receiver.connections', (result) => {
+    for (const transport of transports) result.observe(connections(transport), { transport });
+  });
+  const size = observable('flamelake.receiver.log.size');
+  const limit = observable('flamelake.receiver.log.limit');
+  meter.addBatchObservableCallback(
+    async (result) => {
+      const usage = await logUsage();
+      if (usage === null) return;
+      result.observe(size, usage.bytes);
+      result.observe(limit, usage.bytesMax);
+    },
+    [size, limit],
+  );
 }
