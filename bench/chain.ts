@@ -21,14 +21,13 @@ export const startMillis = Date.UTC(2026, 0, 15, 12);
 export const messagesPerBatch = 4;
 
 const settings: LakeSettings = { version: 1, lakeId: '0'.repeat(32), createdMillis: startMillis, shards: 1, routing: 1, identity: 1 };
-const knownStacksMax = 262_144;
+export const knownStacksMax = 262_144;
 
 /** Log append time of a source message; one every five seconds. */
 export const appendTime = (offset: number): number => startMillis + (offset + 1) * 5_000;
 
 /** A builder for each row message. */
-export function buildRows(prepared: readonly PreparedMessage[]): RowsBuilder[] {
-  const known = new KnownStacks(knownStacksMax);
+export function buildRows(prepared: readonly PreparedMessage[], known = new KnownStacks(knownStacksMax)): RowsBuilder[] {
   const builders: RowsBuilder[] = [];
   for (let at = 0; at < prepared.length; at += messagesPerBatch) {
     const builder = new RowsBuilder({ logId: 'bench', topic: profilesTopic, partition: 0, shard: 0, routing: settings.routing });
@@ -56,7 +55,7 @@ export interface Exporting {
 
 export async function openExporter(folder: string): Promise<Exporting> {
   const directory = join(folder, 'drafts');
-  mkdirSync(directory);
+  mkdirSync(directory, { recursive: true });
   const store = await openStore(pathToFileURL(join(folder, 'lake')).href);
   const builder = new ShardBuilder({ store, settings, shard: 0, indexDir: folder });
   await builder.load(null, 0, []);

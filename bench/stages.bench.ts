@@ -1,71 +1,104 @@
-// Microseconds of CPU for a sample, stage by stage, on input as hosts send it and that never repeats:
-// `node bench/stages.bench.ts [--small]`. Each step runs alone in this process, with what the step
-// before it made; sums of all its threads.
+// Microseconds of CPU for a sample, stage by stage, on three named inputs (load.ts) that never repeat:
+// `node bench/stages.bench.ts [--small] [NAME …]`. Each step runs alone in this process, with what the
+// step before it made; sums of all its threads. What a new stack costs is the difference to the same
+// messages when all their stacks are known.
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openLog } from '../lib/log/open.ts';
+import { KnownStacks } from '../processor/known-stacks.ts';
 import { readProfiles } from '../processor/otlp-reader.ts';
-import { prepareMessage } from '../processor/prepared-message.ts';
+import { prepareProfiles } from '../processor/prepared-message.ts';
 import { admit } from '../receiver/admit.ts';
 import { profilesTopic } from '../schemas/topics.ts';
-import { buildRows, encodeBuilders, openExporter, startMillis } from './chain.ts';
-import { describeMessages, generateLoad, type LoadMessage, steadyServer, takeEvents } from './load.ts';
-import { type Bench, figure, main } from './measure.ts';
+import { buildRows, encodeBuilders, knownStacksMax, openExporter, startMillis } from './chain.ts';
+import { describeMessages, generateLoad, type LoadMessage, type LoadName, type LoadShape, loads, takeEvents } from './load.ts';
+import { type Bench, type Figure, figure, main, type Size } from './measure.ts';
 
-const events = { small: 1_000, large: 60_000 } as const;
-const shapes = { small: { ...steadyServer, processesPerHost: 5, stacksPerProcess: 20, eventsPerMessage: 250 }, large: steadyServer } as const;
+const events = { small: 200, large: 40_000 } as const;
 /** The large form's first round warms up and is not counted. */
 const rounds = { small: { warm: 0, counted: 1 }, large: { warm: 1, counted: 3 } } as const;
 
-type Timer = <T>(name: string, work: () => T | Promise<T>) => Promise<T>;
+/** Microseconds by step. */
+type Steps = Map<string, number>;
 
 export const bench: Bench = async (size) => {
-  const messages = takeEvents(generateLoad({ ...shapes[size], seed: 1, startMillis }), events[size]);
-  const samples = messages.reduce((sum, message) => sum + message.events, 0);
-  const steps = new Map<string, number[]>();
-  const { warm, counted } = rounds[size];
-  let resultHash = '';
-  for (let round = 0; round < warm + counted; round++) {
-    const sums = new Map<string, number>();
-    const timer: Timer = async (name, work) => {
-      const before = process.cpuUsage();
-      const result = await work();
-      const { user, system } = process.cpuUsage(before);
-      sums.set(name, (sums.get(name) ?? 0) + user + system);
-      return result;
-    };
-    resultHash = await runOnce(messages, timer);
-    if (round < warm) continue;
-    for (const [name, micros] of sums) steps.set(name, [...(steps.get(name) ?? []), micros / samples]);
+  const wanted = process.argv.slice(2).filter((name): name is LoadName => name in loads);
+  const names = wanted.length > 0 ? wanted : (Object.keys(loads) as LoadName[]);
+  const inputs: string[] = [];
+  const figures: Figure[] = [];
+  const notes: string[] = [];
+  const hash = createHash('sha256');
+  for (const name of names) {
+    const messages = takeEvents(generateLoad({ ...shapeOf(name, size), seed: 1, startMillis }), events[size]);
+    const measured = await measureRounds(messages, size);
+    inputs.push(`${name}: ${describeMessages(messages)}, ${measured.newStacks.toLocaleString('en')} new stacks`);
+    figures.push(...measured.figures.map((one) => ({ ...one, name: `${name}: ${one.name}` })));
+    const micros = measured.figures.slice(0, -1).reduce((sum, { median }) => sum + median, 0);
+    notes.push(`  ${name}: all steps ${micros.toFixed(2)} us CPU a sample, ${Math.round(1e6 / micros).toLocaleString('en')} samples a core and second`);
+    hash.update(measured.resultHash);
   }
-  const figures = [...steps].map(([name, values]) => figure(name, 'us CPU a sample', values));
-  const whole = figures.filter(({ name }) => name !== decodeAlone).reduce((sum, { median }) => sum + median, 0);
-  return { input: describeMessages(messages), resultHash, figures, notes: [`  all steps together: ${whole.toFixed(2)} us CPU a sample`] };
+  return { input: inputs.join('; '), resultHash: hash.digest('hex').slice(0, 16), figures, notes };
 };
 
-/** Part of the next step too: shown, but not counted twice. */
-const decodeAlone = 'processor: decode alone';
+function shapeOf(name: LoadName, size: Size): LoadShape {
+  if (size === 'large') return loads[name];
+  return { ...loads[name], processesPerHost: 5, services: 4, stacksPerProcess: 20, eventsPerMessage: 100 };
+}
 
-async function runOnce(messages: readonly LoadMessage[], timer: Timer): Promise<string> {
+async function measureRounds(messages: readonly LoadMessage[], size: Size): Promise<{ figures: Figure[]; newStacks: number; resultHash: string }> {
+  const samples = messages.reduce((sum, message) => sum + message.events, 0);
+  const steps = new Map<string, number[]>();
+  const perStack: number[] = [];
+  let [newStacks, resultHash] = [0, ''];
+  for (let round = -rounds[size].warm; round < rounds[size].counted; round++) {
+    const all = await runOnce(messages);
+    if (round < 0) continue;
+    ({ newStacks, resultHash } = all);
+    for (const [name, micros] of all.steps) steps.set(name, [...(steps.get(name) ?? []), micros / samples]);
+    perStack.push(all.newStackMicros / newStacks);
+  }
+  const figures = [...steps].map(([name, values]) => figure(name, 'us CPU a sample', values));
+  return { figures: [...figures, figure('a new stack', 'us CPU', perStack)], newStacks, resultHash };
+}
+
+interface Run {
+  readonly steps: Steps;
+  readonly newStacks: number;
+  readonly newStackMicros: number;
+  readonly resultHash: string;
+}
+
+async function runOnce(messages: readonly LoadMessage[]): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), 'flamelake-bench-'));
   try {
-    await timer('receiver: walk', () => {
+    const steps: Steps = new Map();
+    await timed(steps, 'validate', () => {
       for (const { body } of messages) admit(body);
     });
-    await timer('log: append, durable', () => appendAll(join(folder, 'log'), messages));
-    await timer(decodeAlone, () => {
-      for (const { body } of messages) readProfiles(body);
-    });
-    const prepared = await timer('processor: decode and digests', () => messages.map(({ body }) => prepareMessage(body)));
-    const builders = await timer('processor: rows and stack ids', () => buildRows(prepared));
-    const rows = await timer('processor: encode row messages', () => encodeBuilders(builders));
-    return await exportRows(folder, rows, timer);
+    await timed(steps, 'log', () => appendAll(join(folder, 'log'), messages));
+    const known = new KnownStacks(knownStacksMax);
+    const first = await processAndExport(join(folder, 'first'), messages, known, steps);
+    const again: Steps = new Map();
+    await processAndExport(join(folder, 'again'), messages, known, again);
+    const sum = (values: Steps) => [...values].reduce((total, [name, micros]) => (afterLog.has(name) ? total + micros : total), 0);
+    // Noise may be larger than what a few stacks cost.
+    return { steps, newStacks: first.newStacks, newStackMicros: Math.max(0.001, sum(steps) - sum(again)), resultHash: first.resultHash };
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+const afterLog: ReadonlySet<string> = new Set(['decode', 'hash', 'rows', 'exporter append', 'hot write', 'publish']);
+
+async function timed<T>(steps: Steps, name: string, work: () => T | Promise<T>): Promise<T> {
+  const before = process.cpuUsage();
+  const result = await work();
+  const { user, system } = process.cpuUsage(before);
+  steps.set(name, (steps.get(name) ?? 0) + user + system);
+  return result;
 }
 
 /** As many at once as requests are in flight at a busy receiver: one fsync answers all of them. */
@@ -80,16 +113,26 @@ async function appendAll(directory: string, messages: readonly LoadMessage[]): P
   await log.close();
 }
 
-async function exportRows(folder: string, rows: readonly Uint8Array[], timer: Timer): Promise<string> {
+async function processAndExport(folder: string, messages: readonly LoadMessage[], known: KnownStacks, steps: Steps) {
+  const decoded = await timed(steps, 'decode', () => messages.map(({ body }) => readProfiles(body)));
+  const prepared = await timed(steps, 'hash', () => decoded.map(prepareProfiles));
+  const { rows, newStacks } = await timed(steps, 'rows', () => {
+    const builders = buildRows(prepared, known);
+    return { newStacks: builders.reduce((sum, builder) => sum + builder.stacks, 0), rows: encodeBuilders(builders) };
+  });
+  return { newStacks, resultHash: await exportRows(folder, rows, steps) };
+}
+
+async function exportRows(folder: string, rows: readonly Uint8Array[], steps: Steps): Promise<string> {
   const exporting = await openExporter(folder);
   const hash = createHash('sha256');
   for (const [offset, value] of rows.entries()) {
-    await timer('exporter: append', () => exporting.append(offset, value));
+    await timed(steps, 'exporter append', () => exporting.append(offset, value));
     // One row message holds what a busy host sends between two hot objects.
-    const hot = await timer('exporter: hot objects', () => exporting.builder.takeHot());
+    const hot = await timed(steps, 'hot write', () => exporting.builder.takeHot());
     for (const { table, from, to } of hot) hash.update(`${table} ${from} ${to}\n`);
   }
-  const { files } = await timer('exporter: publish', () => exporting.publish());
+  const { files } = await timed(steps, 'publish', () => exporting.publish());
   for (const { key, rows: count, sha256 } of files) hash.update(`${key} ${count} ${sha256}\n`);
   await exporting.close();
   return hash.digest('hex').slice(0, 16);

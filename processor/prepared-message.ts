@@ -29,7 +29,10 @@ export interface PreparedMessage {
 
 /** Throws `message_malformed` or `message_too_large`. */
 export function prepareMessage(bytes: Uint8Array): PreparedMessage {
-  const otlp = readProfiles(bytes);
+  return prepareProfiles(readProfiles(bytes));
+}
+
+export function prepareProfiles(otlp: OtlpProfiles): PreparedMessage {
   const texts = new MessageTexts(otlp);
   const table = new MessageAttributes(otlp, texts);
   const digests = new MessageDigests(otlp, texts, table);
