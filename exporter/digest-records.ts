@@ -1,18 +1,16 @@
 // The digest window of a shard, read again from the side objects of its records.
 import type { Store } from '../lib/store/store.ts';
-import { recordKey } from '../schemas/lake/paths.ts';
-import { type CommitRecord, parseRecord } from '../schemas/lake/record.ts';
+import type { CommitRecord } from '../schemas/lake/record.ts';
 import { type DigestWindow, decodeDigests } from './digests.ts';
 import { digestWindowMillis } from './limits.ts';
+import { readRecord } from './records.ts';
 
 /** Records whose digests may still be in the window of `head`, newest first, `head` included. */
 export async function recordsInWindow(store: Store, head: CommitRecord): Promise<CommitRecord[]> {
   const records = [head];
   for (let seq = head.seq - 1; seq >= 1; seq--) {
-    const key = recordKey(head.shard, seq);
-    const bytes = await store.get(key);
-    if (bytes === null) break; // folded away: far behind any window
-    const record = parseRecord(bytes, key);
+    const record = await readRecord(store, head.shard, seq);
+    if (record === null) break; // lake check names the gap
     // Digests of a record were seen at its clock or before.
     if (record.clockMillis < head.clockMillis - digestWindowMillis) break;
     records.push(record);

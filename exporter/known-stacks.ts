@@ -2,12 +2,13 @@
 // with the records. A date is read from the lake's own files when it is first asked for.
 import path from 'node:path';
 import type { Store } from '../lib/store/store.ts';
-import { dateDays, parseLakeFileKey, recordKey, shardName } from '../schemas/lake/paths.ts';
-import { type CommitRecord, parseRecord } from '../schemas/lake/record.ts';
+import { dateDays, parseLakeFileKey, shardName } from '../schemas/lake/paths.ts';
+import type { CommitRecord } from '../schemas/lake/record.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
 import type { Batch } from './batch.ts';
 import { readStackIds, stacksFilesOf } from './committed-stacks.ts';
 import { indexCatchUpRecordsMax, indexStepIds } from './limits.ts';
+import { readRecord } from './records.ts';
 import { StackIndex } from './stack-index.ts';
 
 export class KnownStacks {
@@ -66,12 +67,12 @@ export class KnownStacks {
   async #catchUp(head: CommitRecord): Promise<void> {
     const { seq, attempt } = this.#index;
     const behind = head.seq - seq;
-    const ours = seq > 0 && behind > 0 && behind <= indexCatchUpRecordsMax ? await this.#record(seq) : null;
+    const ours = seq > 0 && behind > 0 && behind <= indexCatchUpRecordsMax ? await readRecord(this.#store, this.#shard, seq) : null;
     if (ours === null || ours.attempt !== attempt) {
       this.#index.clear(); // an older copy of the lake, or too far behind: dates are read again one by one
     } else {
       for (let next = seq + 1; next <= head.seq; next++) {
-        const record = next === head.seq ? head : await this.#record(next);
+        const record = next === head.seq ? head : await readRecord(this.#store, this.#shard, next);
         for (const file of record?.files ?? []) {
           const name = parseLakeFileKey(file.key);
           if (name?.table === 'stacks') await this.#addFile(dateDays(name.date), file.key);
@@ -118,12 +119,6 @@ export class KnownStacks {
       this.#index.add(date, ids.slice(start, start + indexStepIds));
       await new Promise(setImmediate);
     }
-  }
-
-  async #record(seq: number): Promise<CommitRecord | null> {
-    const key = recordKey(this.#shard, seq);
-    const bytes = await this.#store.get(key);
-    return bytes === null ? null : parseRecord(bytes, key);
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {

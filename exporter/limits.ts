@@ -50,6 +50,9 @@ export const carryMillis = 24 * hour;
 export const carryRowsMax = 1_000_000;
 export const carryObjectsMax = 100;
 
+/** Records younger than this stay one object each: the head, the digest window and a day to look at. */
+export const foldAfterMillis = 24 * hour;
+
 /** Sweeping staging, hot and side objects: cheap listings, and nothing waits for them. */
 export const sweepMillis = 5 * minute;
 export const listLimit = 1000;

@@ -2,6 +2,7 @@
 // docs/lake.md has the rules; each line here that looks too careful is one of them.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
+import { readFolded } from '../schemas/lake/fold.ts';
 import { parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, encodeRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 
@@ -11,20 +12,25 @@ export async function readHead(store: Store, shard: number): Promise<CommitRecor
   if (entry === undefined) return null;
   const name = parseRecordKey(entry.key);
   if (name === null) throw new PipelineError('lake_version', `${entry.key}: not the name of a record; take it out of ${recordPrefix(shard)}`);
-  const record = await readRecord(store, shard, name.seq);
-  if (record === null) throw new PipelineError('store_unavailable', `${entry.key}: is listed but can't be read; the store is not consistent`);
-  return record;
+  const bytes = await store.get(entry.key);
+  if (bytes === null) throw new PipelineError('store_unavailable', `${entry.key}: is listed but can't be read; the store is not consistent`);
+  return parseRecord(bytes, entry.key);
 }
 
+/** Any record of the chain, folded or not. What lies under a key that a fold covers is no part of the chain. */
 export async function readRecord(store: Store, shard: number, seq: number): Promise<CommitRecord | null> {
+  const folded = await readFolded(store, shard, seq);
+  if (folded !== null) return folded;
   const key = recordKey(shard, seq);
   const bytes = await store.get(key);
-  return bytes === null ? null : parseRecord(bytes, key);
+  // Folded between the two looks: then it is in the fold now.
+  return bytes === null ? readFolded(store, shard, seq) : parseRecord(bytes, key);
 }
 
 /**
  * Puts a record and gives back what lies under its key afterwards, whoever put it. The put's own answer
- * says nothing: an error may hide that it was applied, and `exists` may be its own first try. Throws
+ * says nothing: an error may hide that it was applied, and `exists` may be its own first try. `created`
+ * neither: the key may be free because the record there was folded while this exporter was frozen. Throws
  * where nothing can be read back; the same record may then be put again.
  */
 export async function putRecord(store: Store, record: CommitRecord): Promise<CommitRecord> {

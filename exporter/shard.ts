@@ -9,6 +9,7 @@ import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { deadLetterHeaders, deadLetterTopic, exporterGroup, rowsTopic } from '../schemas/topics.ts';
 import type { AppendResult, HotObject, OffsetRange, OpenBatch } from './builder.ts';
+import { foldOldRecords } from './fold.ts';
 import { listAll, sweepHot, sweepSideObjects, sweepStaging } from './housekeeping.ts';
 import { hotKeptMillis, openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
 import { lossReasons, overtakenLoss } from './losses.ts';
@@ -453,6 +454,7 @@ export class Shard {
     }
     await sweepSideObjects(store, shard, clock.wallMillis());
     await sweepStaging(store, settings.shards, clock.wallMillis());
+    await foldOldRecords(store, shard, clock.wallMillis());
   }
 
   async #drain(): Promise<void> {

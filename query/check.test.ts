@@ -3,7 +3,8 @@ import { appendFile, copyFile, mkdir, readFile, rename, rm, truncate, unlink, wr
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleColumns, stackColumns } from '../schemas/lake/columns.ts';
-import { lakeFileKey, recordKey } from '../schemas/lake/paths.ts';
+import { encodeFold } from '../schemas/lake/fold.ts';
+import { foldKey, lakeFileKey, recordKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import { type FindingKind, findingKinds } from './check/findings.ts';
 import { type CheckReport, checkLake } from './check.ts';
@@ -146,6 +147,52 @@ describe('records', () => {
     expect(found(await checked())).toEqual([]);
     await lake.store.delete(record.carry!.samples[0]!);
     expect(found(await checked())).toEqual([`carry_missing ${record.carry!.samples[0]!}`]);
+  });
+});
+
+describe('folded records', () => {
+  /** Folds records 1 to 100 as an exporter does; the first three have files. */
+  async function fold(): Promise<string> {
+    for (let seq = 4; seq <= 102; seq++) records.push(await lake.publish({ seq, position: 9 }));
+    const key = foldKey(0, 1);
+    await lake.store.putIfAbsent(key, encodeFold(records.slice(0, 100)));
+    return key;
+  }
+  const deleteSingle = async () => {
+    for (let seq = 1; seq <= 100; seq++) await lake.store.delete(recordKey(0, seq));
+  };
+
+  test('are as good as single ones, also while the single ones are still there, and while they go', async () => {
+    await fold();
+    const whole = { ok: true, records: 102, files: 5, samples: 5, findings: [] };
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+    await lake.store.delete(recordKey(0, 1));
+    await lake.store.delete(recordKey(0, 57));
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+    await deleteSingle();
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+    // Folded between the listing and the reading of the single records.
+    const list = lake.store.list.bind(lake.store);
+    lake.store.list = async (prefix, options) =>
+      prefix.startsWith('commits/') ? [...(await list(prefix, options)), { key: recordKey(0, 33), bytes: 1, modifiedMillis: 1 }] : list(prefix, options);
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+  });
+
+  test('that are damaged, gone, cut or of a zombie are told', async () => {
+    const key = await fold();
+    await writeFile(lake.path(recordKey(0, 2)), JSON.stringify({ ...records[1]!, attempt: 'zombie' }));
+    const report = await checked();
+    expect([report.ok, found(report)]).toEqual([true, [`record_superseded ${recordKey(0, 2)}`]]);
+    await deleteSingle();
+    const bytes = await readFile(lake.path(key));
+    await rm(lake.path(key));
+    await writeFile(lake.path(key), bytes.subarray(1));
+    const files = records.slice(0, 3).flatMap((record) => record.files.map((file) => `stray_file ${file.key}`));
+    expect(found(await checked())).toEqual([`fold_damaged ${key}`, ...files].sort());
+    await rm(lake.path(key));
+    expect(found(await checked())).toEqual([`chain_gap ${recordKey(0, 1)}`, ...files].sort());
+    await writeFile(lake.path('folds/000/notes.txt'), 'x');
+    expect(found(await checked())).toContain('stray_record folds/000/notes.txt');
   });
 });
 

@@ -36,7 +36,7 @@ export async function readHead(store: Store, shard: number): Promise<CommitRecor
     throw new PipelineError('lake_version', `${entry.key} is no record name; move it away (flamelake lake check names all strays)`);
   }
   const bytes = await store.get(entry.key);
-  if (bytes === null) throw new PipelineError('store_missing', `${entry.key} was listed and is not there; a record is never deleted, restore it from a backup`);
+  if (bytes === null) throw new PipelineError('store_missing', `${entry.key} was listed and is not there; flamelake lake check says what the lake lacks`);
   return parseRecord(bytes, entry.key);
 }
 

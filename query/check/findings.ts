@@ -3,6 +3,8 @@
 export const findingKinds = {
   stray_record: 'move it out of commits/; only records of an exporter belong there',
   record_damaged: 'restore the record from a backup; exporters of this shard stop at it',
+  fold_damaged: 'restore it from a backup; exporters of this shard stop at it, and files of its records count as strays until then',
+  record_superseded: 'nothing: an exporter that was frozen wrote it long after another had published that number; the next sweep deletes it',
   chain_gap: 'restore the missing records from a backup; their files count as strays until then, and late repeats could be stored twice',
   chain_order: 'restore the records of this shard from a backup: one of them was written by something else than an exporter',
   unfinished: 'nothing, if an exporter is running: it is being finished; else start flamelake, any exporter finishes it',
@@ -27,7 +29,7 @@ export const findingKinds = {
 export type FindingKind = keyof typeof findingKinds;
 
 /** Not damage: the lake is whole, or will be by itself. */
-export const warningKinds: ReadonlySet<FindingKind> = new Set<FindingKind>(['unfinished', 'schema_newer']);
+export const warningKinds: ReadonlySet<FindingKind> = new Set<FindingKind>(['unfinished', 'schema_newer', 'record_superseded']);
 
 export interface Finding {
   readonly kind: FindingKind;

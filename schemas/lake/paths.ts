@@ -69,6 +69,28 @@ export function parseRecordKey(key: string): { shard: number; seq: number } | nu
   return { shard: Number(match[1]), seq: seqMax - Number(match[2]) };
 }
 
+/** Records of a whole fold lie together: fold.ts. Named by the last of them, downwards like records. */
+export const foldRecords = 100;
+
+export const foldPrefix = (shard: number): string => `folds/${shardName(shard)}/`;
+
+/** The key of the fold that holds record `seq`, or will. */
+export function foldKey(shard: number, seq: number): string {
+  const last = Math.ceil(seq / foldRecords) * foldRecords;
+  return `${foldPrefix(shard)}${String(seqMax - last).padStart(12, '0')}.json.zst`;
+}
+
+/** Null for what is no fold of ours; `last` is the newest record in it. */
+export function parseFoldKey(key: string): { shard: number; last: number } | null {
+  const match = /^folds\/(\d{3,})\/(\d{12})\.json\.zst$/.exec(key);
+  if (!match) return null;
+  const last = seqMax - Number(match[2]);
+  return last > 0 && last % foldRecords === 0 ? { shard: Number(match[1]), last } : null;
+}
+
+/** Dates below the one in it are gone or going: floor.ts. */
+export const floorKey = 'floor.json';
+
 /** Side object of a record: the digests of its range. Under its own prefix so that commits/ lists heads only. */
 export const digestsKey = (shard: number, seq: number, uuid: string): string => `digests/${shardName(shard)}/${String(seq).padStart(12, '0')}-${uuid}.bin`;
 export const digestsPrefix = (shard: number): string => `digests/${shardName(shard)}/`;

@@ -77,15 +77,20 @@ export interface CommitRecord {
 
 /** Checks a record that was read from the store. Throws `lake_version` for what this code must not act on. */
 export function parseRecord(bytes: Uint8Array, key: string): CommitRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new PipelineError('lake_version', `${key}: is not JSON; the record is damaged, restore it from a backup`);
+  }
+  return checkRecord(value, key);
+}
+
+export function checkRecord(found: unknown, key: string): CommitRecord {
   const refuse = (found: string): never => {
     throw new PipelineError('lake_version', `${key}: ${found}`);
   };
-  let value: CommitRecord;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes)) as CommitRecord;
-  } catch {
-    return refuse('is not JSON; the record is damaged, restore it from a backup');
-  }
+  const value = found as CommitRecord;
   if (typeof value !== 'object' || value === null) return refuse('is not a JSON object; the record is damaged, restore it from a backup');
   if (value.version !== recordVersion) {
     return refuse(

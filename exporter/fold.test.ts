@@ -1,0 +1,151 @@
+// Folding over a store that dies at every call, and zombies that wake up after it: at every moment each
+// record is there once, as it was written.
+import { describe, expect, test } from 'vitest';
+import { foldKey, foldPrefix, foldRecords, parseFoldKey, parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
+import { type CommitRecord, encodeRecord, recordVersion } from '../schemas/lake/record.ts';
+import { foldOldRecords } from './fold.ts';
+import { foldAfterMillis } from './limits.ts';
+import { putRecord, readHead, readRecord } from './records.ts';
+import { MemoryStore, TestClock } from './testing-world.ts';
+
+const clock = new TestClock(Date.UTC(2026, 10, 24));
+const tomorrow = clock.now + foldAfterMillis + 1;
+
+function record(seq: number, attempt = `attempt-${seq}`): CommitRecord {
+  const empty = { files: [], carry: null, digests: null, samples: 0, stacks: 0, duplicates: 0, losses: {}, highWaters: [] };
+  return {
+    version: recordVersion,
+    shard: 0,
+    seq,
+    attempt,
+    writer: 'w',
+    createdMillis: seq,
+    firstMillis: 1,
+    logId: 'l',
+    position: seq,
+    clockMillis: 1,
+    leaderEpoch: 0,
+    ...empty,
+  };
+}
+
+async function chain(length: number): Promise<MemoryStore> {
+  const store = new MemoryStore(clock);
+  for (let seq = 1; seq <= length; seq++) await store.put(recordKey(0, seq), encodeRecord(record(seq)));
+  return store;
+}
+
+const single = async (store: MemoryStore) => (await store.list(recordPrefix(0), { limit: 5000 })).map(({ key }) => parseRecordKey(key)!.seq).reverse();
+const folds = async (store: MemoryStore) => (await store.list(foldPrefix(0))).map(({ key }) => parseFoldKey(key)!.last);
+
+async function expectWhole(store: MemoryStore, length: number): Promise<void> {
+  for (const seq of new Set([1, 2, 42, 51, 99, 100, 101, length])) expect(await readRecord(store, 0, seq)).toEqual(record(seq));
+  expect(await readRecord(store, 0, length + 1)).toBeNull();
+  expect((await readHead(store, 0))!.seq).toBe(length);
+}
+
+describe('records that are a day old', () => {
+  test('are folded by the hundred, the head never', async () => {
+    const store = await chain(250);
+    expect(await foldOldRecords(store, 0, clock.now)).toBe(0);
+    expect(await foldOldRecords(store, 0, tomorrow)).toBe(200);
+    expect(await folds(store)).toEqual([200, 100]);
+    expect(await single(store)).toEqual(Array.from({ length: 50 }, (_unused, index) => 201 + index));
+    await expectWhole(store, 250);
+    expect(await foldOldRecords(store, 0, tomorrow)).toBe(0);
+  });
+
+  test('stay where the hundred is not whole: its end is the head, one is young, one is missing', async () => {
+    expect(await foldOldRecords(await chain(100), 0, tomorrow)).toBe(0);
+    const young = await chain(101);
+    clock.now += 1000;
+    await young.put(recordKey(0, 77), encodeRecord(record(77)));
+    clock.now -= 1000;
+    expect(await foldOldRecords(young, 0, tomorrow)).toBe(0);
+    const cut = await chain(201);
+    await cut.delete(recordKey(0, 77));
+    expect(await foldOldRecords(cut, 0, tomorrow)).toBe(100);
+    expect(await folds(cut)).toEqual([200]);
+  });
+
+  test('are all there after a crash at every kind of call, and after the next run', async () => {
+    let calls = Number.POSITIVE_INFINITY;
+    // One listing, the look for the fold, 100 records read, the put, its reading back, 100 records deleted.
+    for (let at = 0; at < calls; at += at < 3 || (at > 99 && at < 108) || at > 203 ? 1 : 16) {
+      for (const before of [true, false]) {
+        const store = await chain(102);
+        let count = 0;
+        const dying = new Proxy(store, {
+          get(target, name) {
+            const value = Reflect.get(target, name) as unknown;
+            if (typeof value !== 'function') return value;
+            return async (...parameters: unknown[]) => {
+              const dies = count++ === at;
+              if (dies && before) throw new Error('dead');
+              const result = await (value as (...all: unknown[]) => Promise<unknown>).apply(target, parameters);
+              if (dies) throw new Error('dead');
+              return result;
+            };
+          },
+        });
+        const died = await foldOldRecords(dying, 0, tomorrow).then(
+          () => false,
+          () => true,
+        );
+        if (!died) calls = Math.min(calls, count);
+        await expectWhole(store, 102);
+        await foldOldRecords(store, 0, tomorrow);
+        await expectWhole(store, 102);
+        expect(await single(store)).toEqual([101, 102]);
+      }
+    }
+    expect(calls).toBeGreaterThan(200);
+  });
+});
+
+describe('an exporter that was frozen', () => {
+  test('since before the fold takes a key that is free again, and sees that it lost', async () => {
+    const store = await chain(130);
+    await foldOldRecords(store, 0, tomorrow);
+    const zombie = record(42, 'zombie');
+    expect(await putRecord(store, zombie)).toEqual(record(42));
+    expect(await readRecord(store, 0, 42)).toEqual(record(42));
+    await expectWhole(store, 130);
+    expect(await foldOldRecords(store, 0, tomorrow)).toBe(1);
+    expect(await single(store)).not.toContain(42);
+  });
+
+  test('in the middle of folding finishes what is finished', async () => {
+    const store = await chain(130);
+    let wake = () => {};
+    const asleep = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    let sleeping = () => {};
+    const slept = new Promise<void>((resolve) => {
+      sleeping = resolve;
+    });
+    const frozen = Object.assign(Object.create(store) as MemoryStore, {
+      putIfAbsent: async (key: string, body: Uint8Array) => {
+        sleeping();
+        await asleep;
+        return store.putIfAbsent(key, body);
+      },
+    });
+    const zombie = foldOldRecords(frozen, 0, tomorrow);
+    await slept;
+    await foldOldRecords(store, 0, tomorrow);
+    const fold = await store.get(foldKey(0, 1));
+    wake();
+    await zombie;
+    expect(await store.get(foldKey(0, 1))).toEqual(fold);
+    await expectWhole(store, 130);
+  });
+});
+
+test('a fold that is damaged says so, and nothing it covers is deleted', async () => {
+  const store = await chain(2 * foldRecords + 1);
+  await store.put(foldKey(0, 1), new Uint8Array([1, 2, 3]));
+  await expect(foldOldRecords(store, 0, tomorrow)).rejects.toThrow(/folds\/000\/.*damaged, restore/);
+  expect(await single(store)).toHaveLength(2 * foldRecords + 1);
+});
