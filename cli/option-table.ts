@@ -55,6 +55,43 @@ export const optionTable = {
   }),
   otlpGrpc: option({ type: kind.listenAddress, default: '127.0.0.1:4317', help: 'Where OTLP/gRPC is received.', commands: ['up', 'doctor'] }),
   otlpHttp: option({ type: kind.listenAddress, default: '127.0.0.1:4318', help: 'Where OTLP/HTTP is received.', commands: ['up', 'doctor'] }),
+  tlsCertFile: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    help: 'Certificate, with its chain, of page, API and OTLP listeners; with it they speak TLS alone. Read again when it changes, like all files below.',
+    commands: ['up'],
+  }),
+  tlsKeyFile: option({ type: kind.path('FILE', 'a PEM file'), default: null, help: 'Private key of tls-cert-file.', commands: ['up'] }),
+  otlpClientCaFile: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    help: 'OTLP is received only from clients with a certificate of one of these CAs (mTLS).',
+    commands: ['up'],
+  }),
+  otlpTokenFile: option({
+    type: kind.path('FILE', 'a file with one token a line'),
+    default: null,
+    help: 'OTLP is received only with one of these tokens, as "authorization: Bearer TOKEN". Several, so that a new one can be handed out before the old one ends.',
+    commands: ['up'],
+  }),
+  apiClientCaFile: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    help: 'Page and API answer only clients with a certificate of one of these CAs (mTLS).',
+    commands: ['up'],
+  }),
+  apiTokenFile: option({
+    type: kind.path('FILE', 'a file with one token a line'),
+    default: null,
+    help: 'API and /metrics answer only with one of these tokens, as "authorization: Bearer TOKEN"; the page asks a person for it.',
+    commands: ['up'],
+  }),
+  insecure: option({
+    type: kind.onOff,
+    default: 'false',
+    help: 'Listen beyond the loopback without TLS and credentials: whoever reaches the port may read and write.',
+    commands: ['up'],
+  }),
   otlpMessageBytes: option({
     type: kind.bytes(64 * KiB, 64 * MiB),
     default: '64MiB',

@@ -1,9 +1,14 @@
 // What each stage of `flamelake up` is given: the command's options and the places under --data.
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { apiDoor, isOtlpLocked, otlpDoor } from './door-options.ts';
 import { dataUrl } from './lake-url.ts';
 import type { OptionValues } from './option-table.ts';
 import type { StageAddresses, StageName } from './stage-messages.ts';
 import { readVersion } from './version.ts';
+
+/** Of the agent to the receiver next door; told over IPC, so that it stands in no list of processes. */
+const ownToken = randomBytes(32).toString('hex');
 
 type AddressesOf = (stage: StageName) => StageAddresses;
 
@@ -12,6 +17,8 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
   receiver: (values, dir, addressesOf) => ({
     grpcListen: addressesOf('receiver').grpc ?? values.otlpGrpc,
     httpListen: addressesOf('receiver').http ?? values.otlpHttp,
+    door: otlpDoor(values),
+    ...(isOtlpLocked(values) ? { own: { listen: addressesOf('receiver').own ?? '127.0.0.1:0', token: ownToken } } : {}),
     messageBytesMax: values.otlpMessageBytes,
     log: logUrl(dir),
   }),
@@ -25,14 +32,14 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
     publishRowsMax: values.publishRows,
     hotIntervalMillis: values.hotInterval,
   }),
-  query: (values, dir) => ({ store: dataUrl(dir), listen: values.listen }),
+  query: (values, dir) => ({ store: dataUrl(dir), listen: values.listen, door: apiDoor(values) }),
   agent: (values, _dir, addressesOf) => ({
     rateHz: values.rate,
-    endpoint: `http://${localAddress(addressesOf('receiver').grpc ?? values.otlpGrpc)}`,
+    endpoint: `http://${localAddress(addressesOf('receiver').own ?? addressesOf('receiver').grpc ?? values.otlpGrpc)}`,
     protocol: 'grpc',
     // To the process next door: compressing would only cost CPU.
     compression: 'none',
-    headers: {},
+    headers: isOtlpLocked(values) ? { authorization: `Bearer ${ownToken}` } : {},
     timeoutMillis: 10_000,
     batchMillis: 5_000,
     resourceAttributes: values.resourceAttributes ?? {},

@@ -17,7 +17,8 @@ export const starters: Record<StageName, () => Promise<Starter>> = {
     const { startReceiver } = await import('../receiver/main.ts');
     return async (options, host) => {
       const stage = await startReceiver(options as Parameters<typeof startReceiver>[0], host);
-      return { stage, addresses: { ...(stage.grpcAddress && { grpc: stage.grpcAddress }), ...(stage.httpAddress && { http: stage.httpAddress }) } };
+      const { grpcAddress: grpc, httpAddress: http, ownAddress: own } = stage;
+      return { stage, addresses: { ...(grpc && { grpc }), ...(http && { http }), ...(own && { own }) } };
     };
   },
   processor: async () => {

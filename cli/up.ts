@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataLock, lockDataDirectory } from '../lib/data-lock.ts';
 import { isPipelineError } from '../lib/errors.ts';
 import { type RunCommand, stderrLogger } from './command.ts';
+import { checkDoors } from './door-options.ts';
 import type { OptionValues } from './option-table.ts';
 import { StageChild } from './stage-child.ts';
 import { type StageName, type StageReport, stageNames, stopOrder } from './stage-messages.ts';
@@ -19,6 +20,7 @@ const readyMillisMax = 10_000;
 const readyCheckMillis = 50;
 
 export const run: RunCommand = async ({ values }) => {
+  checkDoors(values);
   const signals = listenForStop();
   // A terminal that has gone away is no reason to stop profiling.
   process.stdout.removeAllListeners('error').on('error', () => {});
@@ -82,7 +84,7 @@ async function startAll(stages: Stages, values: OptionValues, dir: string, signa
   await becomeReady(stages, signals);
   if (signals.isAsked()) return;
   const lines = stopOrder.map((name) => `${name.padEnd(10)} ${textOf(stages, name)}\n`);
-  process.stdout.write(`${lines.join('')}data       ${dir}\nLook at    ${pageUrl(values.listen)}\n`);
+  process.stdout.write(`${lines.join('')}data       ${dir}\nLook at    ${pageUrl(values)}\n`);
 }
 
 /** Told when all are ready, or how far they are when that takes long. The agent is when its first batch is taken, seconds later. */
@@ -124,6 +126,6 @@ async function stopAll({ children }: Stages, lock: DataLock): Promise<boolean> {
 }
 
 /** What a person types into a browser on this host. */
-function pageUrl(address: string): string {
-  return `http://${address.replace(/^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):/, 'localhost:')}`;
+function pageUrl({ listen: address, tlsCertFile }: OptionValues): string {
+  return `http${tlsCertFile === undefined ? '' : 's'}://${address.replace(/^(127\.0\.0\.1|0\.0\.0\.0|\[::1?\]):/, 'localhost:')}`;
 }

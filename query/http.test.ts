@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openDoor } from '../lib/door/door.ts';
 import { createLogger } from '../lib/logger.ts';
 import { createMetricRegistry } from '../lib/metrics.ts';
 import type { Stage } from '../lib/stage.ts';
@@ -182,6 +186,12 @@ describe('at the door', () => {
     expect(await raw('/api/v1/status', { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' })).toBe(200);
   });
 
+  test('where a browser says only the origin, another one is turned away too', async () => {
+    expect(await raw('/api/v1/status', { origin: 'https://evil.example' })).toBe(403);
+    expect(await raw('/api/v1/status', { origin: 'null' })).toBe(403);
+    expect(await raw('/api/v1/status', { origin: url })).toBe(200);
+  });
+
   test('an address that is too long, and bytes that are no HTTP', async () => {
     expect(await raw(`/?${'x'.repeat(limits.urlCharsMax)}`, {})).toBe(400);
     const { port } = new URL(url);
@@ -215,6 +225,85 @@ describe('at the door', () => {
   });
 });
 
+describe('with tokens', () => {
+  const token = 'a-token-that-is-long-enough';
+  const next = 'the-token-that-comes-after-it';
+  let folder: string;
+  let locked: Stage;
+  let own: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'flamelake-door-'));
+    const tokenFile = path.join(folder, 'tokens');
+    writeFileSync(tokenFile, `# of this page\n${token}\n${next}\n`);
+    locked = await startQuery(
+      { store: lake.url, listen: '127.0.0.1:0', door: { tokenFile }, reports: () => reports, metricsText: async () => 'secret_total 1\n' },
+      host(),
+    );
+    own = urlOf(locked);
+  });
+  afterAll(async () => {
+    await locked.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const ask = (where: string, headers: Record<string, string> = {}) => fetch(own + where, { headers });
+  const signIn = (body: unknown, contentType = 'application/json') =>
+    fetch(`${own}/session`, { method: 'POST', headers: { 'content-type': contentType }, body: JSON.stringify(body) });
+
+  test('API and metrics answer nobody without one', async () => {
+    for (const path of [`/api/v1/status?${day}`, '/api/v1/sql?q=SELECT%201', '/api/v1/nothing', '/metrics']) {
+      for (const authorization of [
+        '',
+        'Bearer',
+        'Bearer ',
+        `Bearer ${token}x`,
+        `Bearer ${token.slice(1)}`,
+        `Basic ${token}`,
+        token,
+        `Bearer ${token} ${token}`,
+      ]) {
+        const answer = await ask(path, authorization === '' ? {} : { authorization });
+        expect([answer.status, answer.headers.get('www-authenticate')], `${path} ${authorization}`).toEqual([401, 'Bearer']);
+        expect(await answer.text()).not.toContain('secret_total');
+      }
+      expect((await ask(`${path}${path.includes('?') ? '&' : '?'}token=${token}`)).status).toBe(401);
+    }
+    for (const authorization of [`Bearer ${token}`, `bearer ${next}`]) {
+      expect((await ask(`/api/v1/status?${day}`, { authorization })).status).toBe(200);
+      expect(await (await ask('/metrics', { authorization })).text()).toBe('secret_total 1\n');
+    }
+  });
+
+  test('the page itself and health come without, health without its words', async () => {
+    for (const path of ['/', '/page.mjs', '/sign-in.mjs', '/healthz']) expect((await ask(path)).status, path).toBe(200);
+    expect(await (await ask('/readyz')).text()).toBe('receiver: ready\n');
+    expect(await (await ask('/readyz', { authorization: `Bearer ${token}` })).text()).toBe('receiver: ready: listens\n');
+  });
+
+  test('a person signs in once: a cookie that no script reads and no other site sends', async () => {
+    expect((await signIn({ token: 'a-token-that-is-wrong-here' })).status).toBe(401);
+    expect((await signIn({ token: [token] })).status).toBe(401);
+    expect((await signIn(null)).status).toBe(401);
+    expect((await signIn({ token }, 'text/plain')).status).toBe(401);
+    const given = (await signIn({ token })).headers.get('set-cookie')!;
+    expect(given).toMatch(/^flamelake=\d+\.[\w-]{43}; Path=\/; Max-Age=604800; HttpOnly; SameSite=Strict$/);
+    const [cookie] = given.split(';') as [string];
+    expect(cookie).not.toContain(token);
+    expect((await ask(`/api/v1/status?${day}`, { cookie })).status).toBe(200);
+    expect((await ask(`/api/v1/status?${day}`, { cookie: `other=1; ${cookie}` })).status).toBe(200);
+    // Another end, another proof, or a wrong token beside it.
+    const [, end, proof] = /=(\d+)\.(.*)$/.exec(cookie)!;
+    expect((await ask(`/api/v1/status?${day}`, { cookie: `flamelake=${Number(end) + 1}.${proof}` })).status).toBe(401);
+    expect((await ask(`/api/v1/status?${day}`, { cookie: `flamelake=${end}.${'A'.repeat(43)}` })).status).toBe(401);
+    expect((await ask(`/api/v1/status?${day}`, { cookie, authorization: 'Bearer wrong' })).status).toBe(401);
+    const out = await fetch(`${own}/session`, { method: 'DELETE' });
+    expect(out.headers.get('set-cookie')).toContain('flamelake=; Path=/; Max-Age=0');
+  });
+
+  test('no token is logged', () => {
+    expect(log.filter((line) => line.includes(token) || line.includes(next))).toEqual([]);
+  });
+});
+
 describe('under load', () => {
   /** A query that ends when it is told to. */
   function slowQuery(): { query: Query; started: () => number; release: () => void; aborted: () => number } {
@@ -243,6 +332,7 @@ describe('under load', () => {
     const gate = createGate(1, 1);
     const { server, url: own } = await startHttp({
       listen: { host: '127.0.0.1', port: 0 },
+      door: openDoor({}, host().logger),
       api: { query: slow.query, reports: () => [], nowMillis: Date.now },
       gate,
       metricsText: async () => '',
@@ -275,6 +365,7 @@ describe('under load', () => {
     const gate = createGate(1, 1);
     const { server, url: own } = await startHttp({
       listen: { host: '127.0.0.1', port: 0 },
+      door: openDoor({}, host().logger),
       api: { query, reports: () => [], nowMillis: Date.now },
       gate,
       metricsText: async () => '',

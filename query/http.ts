@@ -1,17 +1,23 @@
 // The HTTP edge: the page and its files, health, metrics and the API, on node:http. Everything that
-// comes in is bounded; a browser that another site drives is turned away (Host, Sec-Fetch-Site).
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
+// comes in is bounded; a browser that another site drives is turned away (Host, Origin, Sec-Fetch-Site).
+// With tokens, all but the page's own files and health asks for one (session.ts).
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { isIP, type Socket } from 'node:net';
+import { hostOf, isLoopback, isOwnOrigin } from '../lib/door/address.ts';
+import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { prometheusContentType } from '../lib/prometheus.ts';
 import { type Answer, type ApiContext, answerApi, json } from './api.ts';
 import type { Gate } from './gate.ts';
 import { limits } from './limits.ts';
+import { closeSession, isAdmitted, openSession } from './session.ts';
 import { loadWebFiles, type WebFile } from './web-files.ts';
 
 export interface HttpOptions {
   readonly listen: ListenAddress;
+  readonly door: Door;
   readonly api: ApiContext;
   readonly gate: Gate;
   readonly metricsText: () => Promise<string>;
@@ -48,20 +54,23 @@ const securityHeaders = {
 
 export async function startHttp(options: HttpOptions): Promise<{ server: Server; url: string }> {
   const files = loadWebFiles();
-  const server = createServer(
-    {
-      maxHeaderSize: limits.urlCharsMax + 16 * 1024,
-      requestTimeout: limits.requestMillisMax,
-      headersTimeout: limits.requestMillisMax,
-      keepAliveTimeout: 30_000,
-    },
-    (request, response) => void serve(options, files, request, response),
-  );
+  const serverOptions: ServerOptions = {
+    maxHeaderSize: limits.urlCharsMax + 16 * 1024,
+    requestTimeout: limits.requestMillisMax,
+    headersTimeout: limits.requestMillisMax,
+    connectionsCheckingInterval: 5_000,
+    keepAliveTimeout: 30_000,
+  };
+  const { tls } = options.door;
+  const answer = (request: IncomingMessage, response: ServerResponse) => void serve(options, files, request, response);
+  const server = tls === null ? createServer(serverOptions, answer) : createTlsServer({ ...serverOptions, ...tls }, answer);
+  if ('setSecureContext' in server) options.door.attach(server);
+  server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy());
   server.maxConnections = limits.connectionsMax;
   await listen(server, options.listen);
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : options.listen.port;
-  return { server, url: `http://${isIP(options.listen.host) === 6 ? `[${options.listen.host}]` : options.listen.host}:${port}` };
+  return { server, url: `http${tls === null ? '' : 's'}://${isIP(options.listen.host) === 6 ? `[${options.listen.host}]` : options.listen.host}:${port}` };
 }
 
 function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -91,7 +100,7 @@ async function serve(options: HttpOptions, files: ReadonlyMap<string, WebFile>, 
   let route = 'other';
   let answer: Answer | WebFile;
   try {
-    refuseForeign(options.listen, request);
+    refuseForeign(options, request);
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (!url || (request.url?.length ?? 0) > limits.urlCharsMax)
       throw new PipelineError('usage', `the address is wrong or longer than ${limits.urlCharsMax} characters`);
@@ -113,7 +122,9 @@ async function routed(
   signal: AbortSignal,
 ): Promise<[string, Answer | WebFile]> {
   const { pathname } = url;
-  if (pathname.startsWith('/api/v1/')) return api(options, url, request, signal);
+  const isAllowed = isAdmitted(options.door, request, options.api.nowMillis());
+  if (pathname.startsWith('/api/v1/')) return isAllowed ? api(options, url, request, signal) : ['api', unauthenticated()];
+  if (pathname === '/session') return ['session', await session(options, request)];
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return ['other', { ...json(405, { error: `${request.method} is not taken here`, code: 'usage' }), headers: { allow: 'GET, HEAD' } }];
   }
@@ -123,9 +134,9 @@ async function routed(
     case '/healthz':
       return ['health', text(200, 'ok\n')];
     case '/readyz':
-      return ['health', readiness(options.api)];
+      return ['health', readiness(options.api, isAllowed)];
     case '/metrics':
-      return ['metrics', { status: 200, contentType: prometheusContentType, body: await options.metricsText() }];
+      return isAllowed ? ['metrics', { status: 200, contentType: prometheusContentType, body: await options.metricsText() }] : ['metrics', unauthenticated()];
     default:
       return ['other', json(404, { error: 'nothing is here; the page is at /, the API under /api/v1/', code: 'usage' })];
   }
@@ -148,9 +159,38 @@ async function api(options: HttpOptions, url: URL, request: IncomingMessage, sig
   return [answer.status === 404 ? 'other' : path, answer];
 }
 
-function readiness(context: ApiContext): Answer {
+function unauthenticated(): Answer {
+  const error = 'no valid token came with this request; send the header "authorization: Bearer TOKEN", or sign in on the page';
+  return { ...json(401, { error, code: 'unauthenticated' }), headers: { 'www-authenticate': 'Bearer' } };
+}
+
+/** POST {"token": "…"} signs in, DELETE signs out. */
+async function session({ door, api: { nowMillis } }: HttpOptions, request: IncomingMessage): Promise<Answer> {
+  if (request.method === 'DELETE') return { ...json(200, {}), headers: { 'set-cookie': closeSession(door) } };
+  if (request.method !== 'POST')
+    return { ...json(405, { error: `${String(request.method)} is not taken here`, code: 'usage' }), headers: { allow: 'POST, DELETE' } };
+  const cookie = openSession(door, tokenIn(await readBody(request), request.headers['content-type']), nowMillis());
+  if (cookie === null) return json(401, { error: 'this is no token of this page', code: 'unauthenticated' });
+  return { ...json(200, {}), headers: { 'set-cookie': cookie } };
+}
+
+/** '' where there is none. JSON only: a form of another site cannot send that. */
+function tokenIn(body: string, contentType = ''): string {
+  if (!/^application\/json\b/i.test(contentType)) return '';
+  try {
+    const { token } = JSON.parse(body) as { token?: unknown };
+    return typeof token === 'string' ? token : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Who is not signed in learns which stages are ready, and not what they say of themselves. */
+function readiness(context: ApiContext, isAllowed: boolean): Answer {
   const reports = context.reports();
-  const lines = reports.map(({ name, ready, text: words }) => `${name}: ${ready ? 'ready' : 'not ready'}: ${words.replace(/[\u0000-\u001f]/g, ' ')}\n`);
+  const lines = reports.map(
+    ({ name, ready, text: words }) => `${name}: ${ready ? 'ready' : 'not ready'}${isAllowed ? `: ${words.replace(/[\u0000-\u001f]/g, ' ')}` : ''}\n`,
+  );
   return text(reports.every((report) => report.ready) ? 200 : 503, lines.join(''));
 }
 
@@ -160,26 +200,21 @@ const text = (status: number, body: string): Answer => ({ status, contentType: '
  * A page of another site may make a browser ask us, under our address or (DNS rebinding) under a name
  * of its own that points at the loopback. Neither gets an answer.
  */
-function refuseForeign(address: ListenAddress, request: IncomingMessage): void {
-  if (isLoopback(address.host) && !isLoopback(hostName(request.headers.host ?? ''))) {
+function refuseForeign({ listen: address, door }: HttpOptions, request: IncomingMessage): void {
+  // A token does not come by itself under another name; then a proxy of this host may have asked.
+  if (!door.asksToken && isLoopback(address.host) && !isLoopback(hostOf(request.headers.host ?? ''))) {
     throw new PipelineError(
       'usage',
       `the Host header names ${JSON.stringify((request.headers.host ?? '').slice(0, 100))}, but this listens on the loopback only: use localhost`,
       { context: { status: 421 } },
     );
   }
-  const site = request.headers['sec-fetch-site'];
+  const { origin, host = '' } = request.headers;
+  const site = request.headers['sec-fetch-site'] ?? (origin === undefined || isOwnOrigin(origin, host) ? undefined : 'cross-site');
   const navigates = request.headers['sec-fetch-mode'] === 'navigate' && request.method === 'GET' && !request.url?.startsWith('/api/');
   if ((site === 'cross-site' || site === 'same-site') && !navigates) {
     throw new PipelineError('usage', 'requests made by pages of other sites are not answered', { context: { status: 403 } });
   }
-}
-
-const hostName = (header: string) => header.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-
-function isLoopback(host: string): boolean {
-  const name = host.toLowerCase();
-  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

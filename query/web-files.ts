@@ -7,6 +7,7 @@ const names = {
   '/page.mjs': ['page.mjs', 'text/javascript; charset=utf-8'],
   '/flame.mjs': ['flame.mjs', 'text/javascript; charset=utf-8'],
   '/palette.mjs': ['palette.mjs', 'text/javascript; charset=utf-8'],
+  '/sign-in.mjs': ['sign-in.mjs', 'text/javascript; charset=utf-8'],
   '/words.mjs': ['words.mjs', 'text/javascript; charset=utf-8'],
   '/page.css': ['page.css', 'text/css; charset=utf-8'],
   '/flame.css': ['flame.css', 'text/css; charset=utf-8'],

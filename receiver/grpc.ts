@@ -1,12 +1,21 @@
-// OTLP/gRPC: ProfilesService/Export over HTTP/2 without TLS. The protocol of one unary call is written
+// OTLP/gRPC: ProfilesService/Export over HTTP/2, with TLS or without. The protocol of one unary call is written
 // here on node:http2 and not taken from @grpc/grpc-js, which cannot do what OTLP asks of a receiver: it
 // names no accepted encodings when it refuses one, reads whole messages before anybody may count their
 // bytes, and answers a broken body with INTERNAL. It also costs a third more CPU per request.
 //
 //   request:  HEADERS, then one message: flag (1 = compressed as grpc-encoding says), 4 bytes of length, bytes
 //   answer:   HEADERS, a message, trailers with grpc-status; or, without a message, all of it in one HEADERS
-import { constants, createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  createSecureServer,
+  createServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
 import {
   ExportProfilesServiceResponseSchema,
@@ -20,7 +29,7 @@ import type { TransportOptions } from './http.ts';
 import { describeBug } from './ingest.ts';
 import { connectionsMax, idleSessionMillisMax, requestMillisMax, sessionWindowBytes, streamsPerConnectionMax, streamWindowBytes } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
-import { grpcCodes, type Refusal, refusal, statusBytes } from './refusal.ts';
+import { grpcCodes, type Refusal, refusal, statusBytes, unauthenticated } from './refusal.ts';
 import { checkVersion } from './version.ts';
 
 const exportPath = `/${ProfilesService.typeName}/${ProfilesService.method.export.name}`;
@@ -29,13 +38,17 @@ const prefixBytes = 5;
 
 export function createGrpcListener(options: TransportOptions): Listener {
   const sessions = new Set<ServerHttp2Session>();
-  const server = createServer({
+  const serverOptions = {
     settings: { maxConcurrentStreams: streamsPerConnectionMax, initialWindowSize: streamWindowBytes },
     // In MB; message bytes are counted by in-flight.ts, this bounds what node:http2 keeps beside them.
     maxSessionMemory: 64,
-  });
+  };
+  const { tls } = options.door;
+  const server = tls === null ? createServer(serverOptions) : createSecureServer({ ...serverOptions, ...tls });
+  if ('setSecureContext' in server) options.door.attach(server);
+  server.on('tlsClientError', () => options.metrics.connectionDropped('grpc', 'tls'));
   server.maxConnections = connectionsMax;
-  server.on('drop', () => options.metrics.connectionDropped('grpc'));
+  server.on('drop', () => options.metrics.connectionDropped('grpc', 'too_many'));
   server.on('connection', (socket) => socket.setKeepAlive(true, 60_000));
   server.on('session', (session) => {
     sessions.add(session);
@@ -70,7 +83,7 @@ export function createGrpcListener(options: TransportOptions): Listener {
 
 async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: TransportOptions): Promise<void> {
   stream.on('error', () => {});
-  const misrouted = routeRefusal(stream, headers);
+  const misrouted = routeRefusal(stream, headers, options.door);
   if (misrouted !== null) {
     options.metrics.refused('grpc', misrouted.reason, 0);
     refuse(stream, misrouted);
@@ -92,7 +105,7 @@ async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, op
 }
 
 /** What is no gRPC gets an HTTP status; null = it is a call of Export. */
-function routeRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Refusal | null {
+function routeRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, door: Door): Refusal | null {
   const type = headers['content-type'] ?? '';
   if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(type)) {
     stream.respond(
@@ -101,6 +114,7 @@ function routeRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): 
     );
     return refusal('content_type', 415, grpcCodes.unimplemented, '');
   }
+  if (!door.admits(headers.authorization)) return unauthenticated();
   if (headers[':path'] !== exportPath)
     return refusal('path', 404, grpcCodes.unimplemented, `method ${JSON.stringify(String(headers[':path']).slice(0, 200))} is not served; ${exportPath} is`);
   return null;

@@ -1,6 +1,9 @@
-// OTLP/HTTP: POST /v1development/profiles, protobuf or JSON, compressed or not.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+// OTLP/HTTP: POST /v1development/profiles, protobuf or JSON, compressed or not, with TLS or without.
+import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
+import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { ExportProfilesServiceResponseSchema } from '../schemas/otlp/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
@@ -14,13 +17,14 @@ import { describeBug } from './ingest.ts';
 import { connectionsMax, drainBytesMax, drainMillisMax, headersMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import type { ReceiverMetrics } from './metrics.ts';
-import { grpcCodes, type Refusal, refusal, statusBytes, statusJson } from './refusal.ts';
+import { grpcCodes, type Refusal, refusal, statusBytes, statusJson, unauthenticated } from './refusal.ts';
 import { checkVersion } from './version.ts';
 
 export const profilesPath = '/v1development/profiles';
 
 export interface TransportOptions {
   readonly messageBytesMax: number;
+  readonly door: Door;
   readonly ingest: Ingest;
   readonly inFlight: InFlight;
   readonly metrics: ReceiverMetrics;
@@ -34,7 +38,7 @@ interface Format {
 }
 
 export function createHttpListener(options: TransportOptions): Listener {
-  const server = createServer({
+  const serverOptions: ServerOptions = {
     headersTimeout: headersMillisMax,
     requestTimeout: requestMillisMax,
     keepAliveTimeout: idleMillisMax,
@@ -42,10 +46,18 @@ export function createHttpListener(options: TransportOptions): Listener {
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
     noDelay: true,
+  };
+  const { tls } = options.door;
+  const server = tls === null ? createServer(serverOptions) : createTlsServer({ ...serverOptions, ...tls });
+  if ('setSecureContext' in server) options.door.attach(server);
+  // Counted, and no matter of ours: whoever shakes hands wrongly is told so by TLS.
+  server.on('tlsClientError', (_error: Error, socket: Socket) => {
+    options.metrics.connectionDropped('http', 'tls');
+    socket.destroy();
   });
   let connections = 0;
   server.maxConnections = connectionsMax;
-  server.on('drop', () => options.metrics.connectionDropped('http'));
+  server.on('drop', () => options.metrics.connectionDropped('http', 'too_many'));
   server.on('connection', (socket) => {
     connections++;
     socket.on('close', () => connections--);
@@ -78,7 +90,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
   // The socket's errors come here too; the 'close' that follows is what counts.
   response.on('error', () => {});
   const format = formatOf(request.headers['content-type']);
-  const misrouted = routeRefusal(request, format);
+  const misrouted = routeRefusal(request, format, options.door);
   if (misrouted !== null) {
     options.metrics.refused('http', misrouted.reason, 0);
     refuse(request, response, misrouted, format);
@@ -102,7 +114,10 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
 }
 
 /** What is wrong before the message is looked at; null = nothing. */
-function routeRefusal(request: IncomingMessage, format: Format | null): Refusal | null {
+function routeRefusal(request: IncomingMessage, format: Format | null, door: Door): Refusal | null {
+  if (!door.admits(request.headers.authorization)) return unauthenticated();
+  // A browser that some page drives says where that is from; no OTLP client does.
+  if (request.headers.origin !== undefined) return refusal('origin', 403, grpcCodes.permissionDenied, 'requests made by web pages are not taken');
   const path = (request.url ?? '').replace(/[?#].*$/s, '');
   if (path !== profilesPath)
     return refusal('path', 404, grpcCodes.unimplemented, `path ${JSON.stringify(path.slice(0, 200))} is not served; OTLP profiles go to ${profilesPath}`);
@@ -152,6 +167,7 @@ function accept(response: ServerResponse, admission: Admission, format: Format):
 /** A sender whose format is unknown gets JSON, for its person to read. */
 function refuse(request: IncomingMessage, response: ServerResponse, answer: Refusal, format: Format | null): void {
   const headers: Record<string, string> = {};
+  if (answer.httpStatus === 401) headers['www-authenticate'] = 'Bearer';
   if (answer.httpStatus === 405) headers.allow = 'POST';
   if (answer.reason === 'encoding') headers['accept-encoding'] = contentEncodings.join(', ');
   if (answer.retrySeconds !== null) headers['retry-after'] = String(answer.retrySeconds);

@@ -2,6 +2,8 @@
 // acknowledges what the log has made durable. Wiring only: grpc.ts and http.ts are the edges, ingest.ts
 // is what both do, walk.ts what is checked.
 
+import { type Door, type DoorFiles, openDoor } from '../lib/door/door.ts';
+import { bearerToken, isAmong } from '../lib/door/tokens.ts';
 import { logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Log } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
@@ -19,6 +21,10 @@ export interface ReceiverOptions {
   /** host:port, or null for none. */
   readonly grpcListen: string | null;
   readonly httpListen: string | null;
+  /** TLS and tokens of both. */
+  readonly door?: DoorFiles;
+  /** A gRPC listener on the loopback for the agent next door, which has no certificate: this token alone opens it. */
+  readonly own?: { readonly listen: string; readonly token: string };
   /** Before and after decompression. */
   readonly messageBytesMax: number;
   /** URL for openLog. */
@@ -31,6 +37,7 @@ export interface Receiver extends Stage {
   /** Where it listens, with the real port where 0 was asked for. */
   readonly grpcAddress: string | null;
   readonly httpAddress: string | null;
+  readonly ownAddress: string | null;
 }
 
 export const startReceiver = (async (options, host) => {
@@ -47,24 +54,33 @@ export const startReceiver = (async (options, host) => {
 
 async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promise<Receiver> {
   const inFlight = createInFlight(inFlightBytesMax(options.messageBytesMax));
-  const metrics = createReceiverMetrics(host.meter, { inFlight, connections: (transport) => listeners[transport].connections() });
+  const metrics = createReceiverMetrics(host.meter, {
+    inFlight,
+    connections: (transport) => listeners[transport].connections() + (transport === 'grpc' ? own.connections() : 0),
+    logUsage: () => log.usage(),
+  });
   const checker = createChecker();
   const ingest = createIngest(log, checker, metrics, host.logger);
-  const transport = { messageBytesMax: options.messageBytesMax, ingest, inFlight, metrics, logger: host.logger };
+  const door = openDoor(options.door ?? {}, host.logger);
+  const transport = { messageBytesMax: options.messageBytesMax, door, ingest, inFlight, metrics, logger: host.logger };
   const listeners = { grpc: createGrpcListener(transport), http: createHttpListener(transport) };
+  const own = createGrpcListener({ ...transport, door: ownDoor(options.own?.token ?? '') });
   const stopListeners = async (): Promise<void> => {
-    await Promise.all([listeners.grpc.stop(), listeners.http.stop()]);
+    door.close();
+    await Promise.all([listeners.grpc.stop(), listeners.http.stop(), own.stop()]);
     await checker.close();
   };
   let stopping = false;
   try {
     const grpcAddress = options.grpcListen === null ? null : await listeners.grpc.listen(options.grpcListen);
     const httpAddress = options.httpListen === null ? null : await listeners.http.listen(options.httpListen);
-    const where = describe(grpcAddress, httpAddress);
+    const ownAddress = options.own === undefined ? null : await own.listen(options.own.listen);
+    const where = describe(grpcAddress, httpAddress, door);
     host.logger.debug(where);
     return {
       grpcAddress,
       httpAddress,
+      ownAddress,
       status: () => (stopping ? { ready: false, text: 'stopping' } : statusOf(where, ingest.trouble())),
       stop: async () => {
         stopping = true;
@@ -78,10 +94,21 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
   }
 }
 
-function describe(grpcAddress: string | null, httpAddress: string | null): string {
+/** One token, made for this run of the command, and no TLS: it never leaves the host. */
+const ownDoor = (token: string): Door => ({
+  tls: null,
+  asksToken: true,
+  admits: (authorization) => token !== '' && isAmong(bearerToken(authorization) ?? '', [token]),
+  tokens: () => [token],
+  attach: () => {},
+  close: () => {},
+});
+
+function describe(grpcAddress: string | null, httpAddress: string | null, door: Door): string {
+  const scheme = door.tls === null ? 'http' : 'https';
   const places = [
-    grpcAddress === null ? null : `OTLP/gRPC on ${grpcAddress}`,
-    httpAddress === null ? null : `OTLP/HTTP on http://${httpAddress}${profilesPath}`,
+    grpcAddress === null ? null : `OTLP/gRPC on ${grpcAddress}${door.tls === null ? '' : ' with TLS'}`,
+    httpAddress === null ? null : `OTLP/HTTP on ${scheme}://${httpAddress}${profilesPath}`,
   ];
   return places.filter((place) => place !== null).join(', ') || 'listens nowhere';
 }

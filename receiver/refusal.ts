@@ -7,7 +7,16 @@ import { BadRequestSchema, RetryInfoSchema } from '../schemas/otlp/gen/google/rp
 import { StatusSchema } from '../schemas/otlp/gen/google/rpc/status_pb.ts';
 import { refusalCharsMax, retrySeconds } from './limits.ts';
 
-export const grpcCodes = { ok: 0, invalidArgument: 3, resourceExhausted: 8, unimplemented: 12, internal: 13, unavailable: 14 } as const;
+export const grpcCodes = {
+  ok: 0,
+  invalidArgument: 3,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  permissionDenied: 7,
+  unauthenticated: 16,
+} as const;
 
 export interface Refusal {
   /** One word, for the counter. */
@@ -48,6 +57,15 @@ function violationOf(error: PipelineError): Refusal['violation'] {
   const field = typeof place === 'string' && place !== '' ? place : typeof offset === 'number' ? `byte ${offset}` : 'message';
   return { field: plainLine(field), description: plainLine(error.message) };
 }
+
+/** Says nothing of what was shown instead. */
+export const unauthenticated = (): Refusal =>
+  refusal(
+    'unauthenticated',
+    401,
+    grpcCodes.unauthenticated,
+    'no valid token came with this request; send the header "authorization: Bearer TOKEN" with a token of the receiver',
+  );
 
 /** Messages quote what was sent: no control characters, and an end. */
 function plainLine(text: string): string {

@@ -1,6 +1,7 @@
 // The page: what is chosen stands in the address, so that a link shows the same to somebody else.
 // It asks the same API that anybody can ask (query/api.ts).
 import { FlameView } from './flame.mjs';
+import { askToken } from './sign-in.mjs';
 import { formatCount, formatSeconds, formatShare, formatValue, measureName } from './words.mjs';
 
 /** @typedef {import('./flame.mjs').Graph} Graph */
@@ -84,6 +85,7 @@ function parameters(more = {}) {
 async function ask(path, query) {
   const response = await fetch(`/api/v1/${path}?${query}`, { headers: { accept: 'application/json' } });
   const body = await response.json().catch(() => ({ error: `${path} answered ${response.status}` }));
+  if (response.status === 401) askToken(load);
   if (!response.ok) throw new Error(body.error ?? `${path} answered ${response.status}`);
   return body;
 }
