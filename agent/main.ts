@@ -1,7 +1,5 @@
 // The agent: samples every process of this host and sends OTLP profiles to any endpoint that takes them.
 // Wiring only. Start reading at collector.ts.
-import { readFileSync } from 'node:fs';
-import { PipelineError } from '../lib/errors.ts';
 import type { Stage, StartStage } from '../lib/stage.ts';
 import { onlineCpus, type PerfEvents, rateWarning, startPerfEvents } from './bpf/perf-events.ts';
 import { samplingPeriodNanos } from './bpf/period.ts';
@@ -28,19 +26,10 @@ import { observeAgent } from './metrics.ts';
 import { Processes } from './processes.ts';
 import { requireRights } from './rights.ts';
 import { Delivery } from './send/delivery.ts';
+import { type EndpointOptions, openTransport } from './send/open.ts';
 import type { Transport } from './send/transport.ts';
 
-export interface AgentOptions {
-  /** gRPC: scheme, host and port. HTTP: the whole URL, /v1development/profiles included. */
-  readonly endpoint: string;
-  readonly protocol: 'grpc' | 'http/protobuf';
-  /** gRPC knows gzip and none. */
-  readonly compression: 'gzip' | 'zstd' | 'none';
-  readonly headers: Readonly<Record<string, string>>;
-  readonly timeoutMillis: number;
-  readonly certificateFile?: string | undefined;
-  readonly clientCertificateFile?: string | undefined;
-  readonly clientKeyFile?: string | undefined;
+export interface AgentOptions extends EndpointOptions {
   readonly rateHz: number;
   readonly batchMillis: number;
   /** The agent's own OTEL_RESOURCE_ATTRIBUTES. */
@@ -52,7 +41,7 @@ export interface AgentOptions {
 
 export const startAgent: StartStage<AgentOptions> = async (options, { logger, meter }) => {
   requireRights();
-  const transport = await openTransport(options);
+  const transport = await openTransport({ ...options, userAgent: `flamelake-agent/${options.version}` });
   const periodNanos = samplingPeriodNanos(options.rateHz);
   const cpus = onlineCpus().length;
   const sampler = loadSampler({ ringBytes: options.ringBytes ?? ringBytesFor(options.rateHz, cpus), seenStacks: seenStacksFor(options.rateHz, cpus) });
@@ -127,25 +116,6 @@ function running(options: AgentOptions, { sampler, ring, events, collector, deli
       await delivery.stop(stopMillis);
     },
   };
-}
-
-async function openTransport(options: AgentOptions): Promise<Transport> {
-  if (!URL.canParse(options.endpoint))
-    throw new PipelineError('config_invalid', `endpoint: found ${JSON.stringify(options.endpoint)}, expected a URL like http://127.0.0.1:4317`);
-  const userAgent = `flamelake-agent/${options.version}`;
-  const tls = { ca: readKeyFile(options.certificateFile), certificate: readKeyFile(options.clientCertificateFile), key: readKeyFile(options.clientKeyFile) };
-  // The other one stays unread: a gRPC client is 60 files.
-  if (options.protocol === 'grpc') return (await import('./send/grpc.ts')).openGrpc({ ...options, userAgent, tls });
-  return (await import('./send/http.ts')).openHttp({ ...options, userAgent, tls });
-}
-
-function readKeyFile(path: string | undefined): Buffer | null {
-  if (path === undefined || path === '') return null;
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new PipelineError('config_invalid', `${path} can't be read (${(cause as NodeJS.ErrnoException).code}); expected a PEM file`, { cause });
-  }
 }
 
 /** A power of two that holds what the CPUs can send while the agent is held up. */

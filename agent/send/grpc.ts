@@ -2,23 +2,14 @@
 // again is OTLP's list; RESOURCE_EXHAUSTED only where the endpoint says when.
 import { ChannelCredentials, Client, compressionAlgorithms, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { responseBytesMax } from '../limits.ts';
-import {
-  plain,
-  readAnswer,
-  readRetryDelay,
-  type SendResult,
-  type Transport,
-  type TransportOptions,
-  versionHeaderName,
-  versionHeaderValue,
-} from './transport.ts';
+import { plain, readAnswer, readRetryDelay, type SendResult, signals, type Transport, type TransportOptions } from './transport.ts';
 
-const method = '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export';
 const retryable = new Set([status.CANCELLED, status.DEADLINE_EXCEEDED, status.ABORTED, status.OUT_OF_RANGE, status.UNAVAILABLE, status.DATA_LOSS]);
 const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 export function openGrpc(options: TransportOptions): Transport {
   const url = new URL(options.endpoint);
+  const signal = signals[options.signal ?? 'profiles'];
   const client = new Client(target(url), channelCredentials(url, options), {
     'grpc.default_compression_algorithm': options.compression === 'gzip' ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
     'grpc.max_receive_message_length': responseBytesMax,
@@ -30,27 +21,27 @@ export function openGrpc(options: TransportOptions): Transport {
   });
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(options.headers)) metadata.set(name, value);
-  metadata.set(versionHeaderName, versionHeaderValue);
+  for (const [name, value] of Object.entries(signal.headers)) metadata.set(name, value);
   return {
     endpoint: url.host,
-    send: (body, signal) =>
+    send: (body, abort) =>
       new Promise<SendResult>((resolve) => {
         const deadline = Date.now() + options.timeoutMillis;
         const call = client.makeUnaryRequest(
-          method,
+          signal.grpcMethod,
           passBytes,
           (bytes: Buffer) => bytes,
           body,
           metadata,
           { deadline },
           (error, answer) => {
-            signal.removeEventListener('abort', cancel);
+            abort.removeEventListener('abort', cancel);
             resolve(error ? resultOfError(error) : readAnswer(answer ?? new Uint8Array(0)));
           },
         );
         const cancel = () => call.cancel();
-        if (signal.aborted) cancel();
-        else signal.addEventListener('abort', cancel, { once: true });
+        if (abort.aborted) cancel();
+        else abort.addEventListener('abort', cancel, { once: true });
       }),
     close: () => client.close(),
   };

@@ -5,7 +5,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gzip, zstdCompress } from 'node:zlib';
 import { responseBytesMax } from '../limits.ts';
-import { plain, readAnswer, type SendResult, type Transport, type TransportOptions, versionHeaderName, versionHeaderValue } from './transport.ts';
+import { plain, readAnswer, type SendResult, signals, type Transport, type TransportOptions } from './transport.ts';
 
 const retryableStatus = new Set([429, 502, 503, 504]);
 const compress = { gzip: promisify(gzip), zstd: promisify(zstdCompress) };
@@ -22,7 +22,7 @@ export function openHttp(options: TransportOptions): Transport {
     'user-agent': options.userAgent,
     ...options.headers,
     'content-type': 'application/x-protobuf',
-    [versionHeaderName]: versionHeaderValue,
+    ...signals[options.signal ?? 'profiles'].headers,
   };
   if (options.compression !== 'none') headers['content-encoding'] = options.compression;
   return {

@@ -23,10 +23,20 @@ export interface TransportOptions {
   readonly timeoutMillis: number;
   readonly userAgent: string;
   readonly tls: { readonly ca: Buffer | null; readonly certificate: Buffer | null; readonly key: Buffer | null };
+  /** Profiles where it is left out. */
+  readonly signal?: OtlpSignal;
 }
 
-export const versionHeaderName = 'otlp-profiles-development-version';
-export const versionHeaderValue = '1';
+/** What is different between OTLP's signals on the way: the whole rest of both transports is the same. */
+export type OtlpSignal = 'profiles' | 'metrics';
+export const signals: Readonly<Record<OtlpSignal, { readonly grpcMethod: string; readonly headers: Readonly<Record<string, string>> }>> = {
+  profiles: {
+    grpcMethod: '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
+    headers: { 'otlp-profiles-development-version': '1' },
+  },
+  metrics: { grpcMethod: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export', headers: {} },
+};
+
 const messageCharactersMax = 300;
 
 /** Text of others in our log lines: one line, with an end. */
@@ -38,7 +48,8 @@ export function plain(text: string): string {
 }
 
 /**
- * ExportProfilesServiceResponse { partial_success = 1 { rejected_profiles = 1, error_message = 2 } }.
+ * ExportProfilesServiceResponse { partial_success = 1 { rejected_profiles = 1, error_message = 2 } }, and
+ * the same with data points for metrics.
  * An answer that can't be read is an accepted one: the transport's status says that it was taken.
  */
 export function readAnswer(body: Uint8Array): SendResult {
