@@ -1,5 +1,6 @@
 // flamelake sql "SELECT …": rows as an aligned table, or with --json as an array of objects.
 import { PipelineError } from '../lib/errors.ts';
+import { limits } from '../query/limits.ts';
 import type { SqlResult } from '../query/query.ts';
 import type { Json } from '../query/values.ts';
 import type { RunCommand } from './command.ts';
@@ -19,7 +20,9 @@ export const run: RunCommand = async ({ values, positionals }) => {
     );
   }
   const rowsMax = values.limit ?? (values.json ? rowsJson : rowsShown);
-  const result = await withQuery(values, (query) => query.sql(text, { fromMillis: values.from, toMillis: values.to, rowsMax }));
+  const result = await withQuery(values, (query) =>
+    query.sql(text, { fromMillis: values.from, toMillis: values.to, rowsMax, bytesMax: limits.printedBytesMax }),
+  );
   await print(values.json ? `${JSON.stringify(asObjects(result))}\n` : asTable(result));
   if (result.truncated) process.stderr.write(`flamelake: only the first ${countText(rowsMax)} rows are shown; --limit N shows more, up to 1000000\n`);
   return 0;

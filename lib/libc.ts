@@ -15,6 +15,9 @@ export const prctl = process_.func('int prctl(int option, unsigned long a, unsig
   d: number,
 ) => number;
 
+/** int setrlimit(int resource, const struct rlimit *limits): soft and hard, 64 bits each. */
+export const setrlimit = process_.func('int setrlimit(int resource, void *limits)') as (resource: number, limits: BigUint64Array) => number;
+
 /** void _exit(int status): no handlers, no destructors, no waiting for threads. */
 export const exitAtOnce = process_.func('void _exit(int status)') as (status: number) => void;
 

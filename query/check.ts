@@ -11,6 +11,7 @@ import { checkStacks } from './check/stacks.ts';
 import { Session } from './engine.ts';
 import { listAll } from './lake-listing.ts';
 import { limits } from './limits.ts';
+import { scratchPlace } from './scratch.ts';
 
 export interface CheckProgress {
   readonly step: 'records' | 'files' | 'stacks';
@@ -144,7 +145,12 @@ async function checkDates(store: Store, files: readonly NamedFile[], findings: F
 }
 
 async function inSession(store: Store, files: readonly NamedFile[], options: CheckOptions, work: (session: Session) => Promise<void>): Promise<void> {
-  const session = await Session.open({ files: files.map((file) => store.locate(file.key)), timeoutMillis: statementMillisMax, signal: options.signal });
+  const session = await Session.open({
+    files: files.map((file) => store.locate(file.key)),
+    timeoutMillis: statementMillisMax,
+    signal: options.signal,
+    scratch: scratchPlace(store),
+  });
   try {
     await work(session);
   } finally {

@@ -2,10 +2,11 @@
 // and nothing else (no other file, no network, no extension, no setting), is bounded in memory, spill,
 // threads and time, and is thrown away afterwards. An instance costs 10 ms; in exchange no query can
 // leave anything behind for the next.
+import { tmpdir } from 'node:os';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBPreparedStatement, type DuckDBValue } from '@duckdb/node-api';
 import { PipelineError } from '../lib/errors.ts';
 import { limits } from './limits.ts';
-import { makeScratch, removeScratch } from './scratch.ts';
+import { makeScratch, type Scratch, spillRoom } from './scratch.ts';
 import { sqlList } from './sql-text.ts';
 
 export interface SessionOptions {
@@ -13,6 +14,8 @@ export interface SessionOptions {
   readonly files: readonly string[];
   readonly timeoutMillis: number;
   readonly signal?: AbortSignal | undefined;
+  /** Where it may spill (scratch.ts); default: the system's own place. */
+  readonly scratch?: string | undefined;
 }
 
 const interruptEveryMillis = 50;
@@ -20,14 +23,14 @@ const interruptEveryMillis = 50;
 export class Session {
   readonly connection: DuckDBConnection;
   readonly #instance: DuckDBInstance;
-  readonly #spill: string;
+  readonly #spill: Scratch;
   readonly #timeoutMillis: number;
   readonly #signal: AbortSignal | undefined;
   readonly #deadline: NodeJS.Timeout;
   #interrupts: NodeJS.Timeout | undefined;
   #ended: 'timeout' | 'aborted' | undefined;
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: string, options: SessionOptions) {
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: Scratch, options: SessionOptions) {
     this.#instance = instance;
     this.connection = connection;
     this.#spill = spill;
@@ -39,13 +42,14 @@ export class Session {
   }
 
   static async open(options: SessionOptions): Promise<Session> {
-    const spill = await makeScratch();
+    const place = options.scratch ?? tmpdir();
+    const spill = await makeScratch(place);
     try {
       const instance = await DuckDBInstance.create(':memory:', {
         threads: String(limits.threads),
         memory_limit: `${limits.memoryBytesMax}B`,
-        temp_directory: spill,
-        max_temp_directory_size: `${limits.spillBytesMax}B`,
+        temp_directory: spill.folder,
+        max_temp_directory_size: `${spillRoom(place)}B`,
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',
         allow_community_extensions: 'false',
@@ -55,7 +59,7 @@ export class Session {
       await connection.run(lockStatements(options.files));
       return new Session(instance, connection, spill, options);
     } catch (error) {
-      await removeScratch(spill);
+      await spill.remove();
       throw error;
     }
   }
@@ -85,7 +89,7 @@ export class Session {
     this.#signal?.removeEventListener('abort', this.#onAbort);
     this.connection.closeSync();
     this.#instance.closeSync();
-    await removeScratch(this.#spill);
+    await this.#spill.remove();
   }
 
   async #guarded<T>(work: () => Promise<T>): Promise<T> {
@@ -99,12 +103,8 @@ export class Session {
   }
 
   #throwIfEnded(): void {
-    if (this.#ended === 'timeout') {
-      throw new PipelineError('query_failed', `the query did not end within ${this.#timeoutMillis / 1000} s; narrow its time range or what it reads`, {
-        context: { reason: 'timeout' },
-      });
-    }
-    if (this.#ended === 'aborted') throw new PipelineError('query_failed', 'the query was given up by who asked for it', { context: { reason: 'aborted' } });
+    if (this.#ended === 'timeout') throw timeoutError(this.#timeoutMillis);
+    if (this.#ended === 'aborted') throw abortedError();
   }
 
   readonly #onAbort = () => this.#end('aborted');
@@ -117,6 +117,20 @@ export class Session {
     this.#interrupts = setInterval(() => this.connection.interrupt(), interruptEveryMillis);
   }
 }
+
+export const timeoutError = (millis: number): PipelineError =>
+  new PipelineError('query_failed', `the query did not end within ${millis / 1000} s; narrow its time range or what it reads`, {
+    context: { reason: 'timeout' },
+  });
+
+export const abortedError = (): PipelineError =>
+  new PipelineError('query_failed', 'the query was given up by who asked for it', { context: { reason: 'aborted' } });
+
+/** `how`: DuckDB's words, or what became of the process. */
+export const memoryError = (how: string): PipelineError =>
+  new PipelineError('query_failed', `the query needs more memory than one may take; narrow its time range or what it makes (${how})`, {
+    context: { reason: 'memory' },
+  });
 
 /** Paths must be allowed before external access ends, and nothing can be changed after the lock. */
 function lockStatements(files: readonly string[]): string {
@@ -136,6 +150,7 @@ export function queryError(error: unknown): unknown {
     .replace(/^Failed to \w+ statements?: /, '')
     .split('\n')
     .map((line) => line.trim());
+  if (first.startsWith('Out of Memory Error')) return memoryError(first);
   const hint = rest.find((line) => /^(Did you mean|Candidate|You might need)/.test(line));
   return new PipelineError('query_failed', hint === undefined ? first : `${first} ${hint}`, { cause: error });
 }

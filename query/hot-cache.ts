@@ -8,26 +8,28 @@ import { type LakeTable, lakeTables } from '../schemas/lake/paths.ts';
 import { Session } from './engine.ts';
 import { type HotRun, type MergeWork, nextMerge, withRuns } from './hot-runs.ts';
 import { limits } from './limits.ts';
-import { makeScratch, removeScratch } from './scratch.ts';
+import { makeScratch, type Scratch, spillRoom } from './scratch.ts';
 import type { HotSlice, SnapshotPlan } from './snapshot.ts';
 import { sqlString } from './sql-text.ts';
 import { hotRows, type Locate } from './views.ts';
 
 export class HotCache {
-  readonly #directory: string;
+  readonly #place: string;
+  readonly #scratch: Scratch;
   readonly #logger: Logger | undefined;
   #runs: Record<LakeTable, HotRun[]> = { samples: [], stacks: [] };
   #merging: Promise<void> | undefined;
   #closed = false;
   #made = 0;
 
-  private constructor(directory: string, logger: Logger | undefined) {
-    this.#directory = directory;
+  private constructor(place: string, scratch: Scratch, logger: Logger | undefined) {
+    this.#place = place;
+    this.#scratch = scratch;
     this.#logger = logger;
   }
 
-  static async open(logger?: Logger): Promise<HotCache> {
-    return new HotCache(await makeScratch(), logger);
+  static async open(place: string, logger?: Logger): Promise<HotCache> {
+    return new HotCache(place, await makeScratch(place), logger);
   }
 
   apply(plan: SnapshotPlan): SnapshotPlan {
@@ -41,7 +43,7 @@ export class HotCache {
     for (const table of lakeTables) {
       const used = new Set(plan[table].hot.map((slice) => slice.key));
       const work = nextMerge(plan[table].hot, this.#runs[table], limits.hotMergeLeast, limits.hotRunRowsMax);
-      if (!work || this.#bytes() > limits.hotCacheBytesMax) continue;
+      if (!work || this.#bytes() > Math.min(limits.hotCacheBytesMax, spillRoom(this.#place))) continue;
       this.#merging = this.#merge(table, work, used, locate)
         .catch((error: unknown) => this.#logger?.debug('hot objects were not merged', { error: error instanceof Error ? error.message : String(error) }))
         .finally(() => {
@@ -59,7 +61,7 @@ export class HotCache {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#merging;
-    await removeScratch(this.#directory);
+    await this.#scratch.remove();
   }
 
   #bytes(): number {
@@ -67,8 +69,8 @@ export class HotCache {
   }
 
   async #merge(table: LakeTable, work: MergeWork, used: ReadonlySet<string>, locate: Locate): Promise<void> {
-    const file = path.join(this.#directory, `${table}-${++this.#made}.parquet`);
-    const rows = await writeRun(work.read, file, locate);
+    const file = path.join(this.#scratch.folder, `${table}-${++this.#made}.parquet`);
+    const rows = await writeRun(work.read, file, locate, this.#place);
     const run: HotRun = { shard: work.shard, path: file, rows, bytes: (await stat(file)).size, sources: work.sources };
     const read = new Set(work.read.map((slice) => slice.key));
     // Runs that no plan of now uses, or that were read into the new one, go; who still reads one starts anew.
@@ -80,8 +82,8 @@ export class HotCache {
 }
 
 /** Rows of the slices as one file in the shape of a hot object; gives their number. */
-async function writeRun(slices: readonly HotSlice[], file: string, locate: Locate): Promise<number> {
-  const session = await Session.open({ files: [...slices.map((slice) => locate(slice.key)), file], timeoutMillis: limits.viewMillisMax });
+async function writeRun(slices: readonly HotSlice[], file: string, locate: Locate, scratch: string): Promise<number> {
+  const session = await Session.open({ files: [...slices.map((slice) => locate(slice.key)), file], timeoutMillis: limits.viewMillisMax, scratch });
   try {
     await session.run(`COPY (${hotRows(slices, locate)}) TO ${sqlString(file)} (FORMAT parquet, COMPRESSION lz4_raw)`);
     const [row] = await session.rows(`SELECT num_rows::DOUBLE FROM parquet_file_metadata(${sqlString(file)})`);

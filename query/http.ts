@@ -20,6 +20,8 @@ export interface HttpOptions {
   readonly door: Door;
   readonly api: ApiContext;
   readonly gate: Gate;
+  /** Of users' SQL, which may take a minute each: it must not hold up the page. */
+  readonly sqlGate: Gate;
   readonly metricsText: () => Promise<string>;
   readonly logger: Logger;
   /** Told of each answer, for metrics. `route` is one of a few words, never the sender's text. */
@@ -149,7 +151,7 @@ async function api(options: HttpOptions, url: URL, request: IncomingMessage, sig
     return ['api', { ...json(405, { error: `${String(request.method)} is not taken here`, code: 'usage' }), headers: { allow: 'GET, POST' } }];
   const body = method === 'POST' ? await readBody(request) : '';
   const asked = { method, path, parameters: url.searchParams, contentType: request.headers['content-type'] ?? '', body, signal } as const;
-  const answer = await options.gate.run(signal, () => answerApi(options.api, asked));
+  const answer = await (path === 'sql' ? options.sqlGate : options.gate).run(signal, () => answerApi(options.api, asked));
   if (answer.body.length > limits.responseBytesMax) {
     throw new PipelineError(
       'query_failed',

@@ -9,6 +9,10 @@ export const limits = {
   memoryBytesMax: 512 * MiB,
   /** Spill of one query. A sort of 100 M rows needs about 3 GB. */
   spillBytesMax: 4096 * MiB,
+  /** Room on the disk that no spill takes: the log's reserve and a publication of the exporter beside it. */
+  diskKeptBytes: 512 * MiB,
+  /** A scratch folder is made within milliseconds; a half-made one of a process that died goes after this. */
+  scratchDraftMillisMax: 3_600_000,
   /** A query must not take the host from the programs it profiles. */
   threads: Math.max(1, Math.min(4, availableParallelism())),
   /** Plans with more files than this take seconds before they read a row; a year of one host is about 35,000. */
@@ -17,6 +21,25 @@ export const limits = {
   snapshotAttempts: 4,
   /** Characters of a user's SQL; the longest sane query has a few thousand. */
   sqlCharsMax: 100_000,
+  // processes that run users' SQL
+  /**
+   * Private memory that such a process may take beyond what it has when it begins (110 MB resident). DuckDB's
+   * own bound does not count everything (a text from string_agg or lpad): the kernel refuses the rest.
+   */
+  sqlProcessBytesMax: 1024 * MiB,
+  /** Its JavaScript heap: one chunk of rows and its JSON text. */
+  sqlProcessHeapMiB: 256,
+  /** A process that has kept this much of what a query took is replaced. */
+  sqlProcessKeptBytesMax: 256 * MiB,
+  /** Of them at once; one that nobody asked for so long ends. */
+  sqlConcurrentMax: 2,
+  sqlWaitingMax: 32,
+  sqlIdleMillisMax: 60_000,
+  /** How much longer than its time-out a query may take to notice it; then its process is killed. */
+  sqlGraceMillis: 2_000,
+  /** JSON text of all rows of an answer, and of one that goes to a file or a terminal. */
+  answerBytesMax: 64 * MiB,
+  printedBytesMax: 256 * MiB,
   /** Rows of an answer that is not asked for more; an answer lives in memory as JSON. */
   rowsDefault: 10_000,
   rowsMax: 1_000_000,

@@ -29,11 +29,13 @@ export const startQuery: StartStage<QueryOptions> = async (options, host) => {
   const door = openDoor(options.door ?? {}, host.logger);
   const query = await openQuery({ store: options.store, keepHot: true, logger: host.logger });
   const gate = createGate(limits.concurrentMax, limits.waitingMax);
+  const sqlGate = createGate(limits.sqlConcurrentMax, limits.sqlWaitingMax);
   const metrics = createQueryMetrics(host.meter, gate);
   const { server, url } = await startHttp({
     listen,
     door,
     gate,
+    sqlGate,
     api: { query, reports: options.reports, nowMillis: Date.now },
     metricsText: options.metricsText,
     logger: host.logger,

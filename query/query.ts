@@ -1,8 +1,6 @@
 // The query stage as a library: what the `flamelake` command and the HTTP server ask. Each question
 // takes a fresh snapshot of the lake's names and reads exactly those files; where one went away in
 // between (retention, an old hot object), it starts anew.
-import { type DuckDBPreparedStatement, StatementType } from '@duckdb/node-api';
-import { PipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { openStore } from '../lib/store/open.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -14,16 +12,18 @@ import { HotCache } from './hot-cache.ts';
 import { type Labels, readLabels } from './labels.ts';
 import { isVanished, readSnapshot, vanishedError } from './lake-listing.ts';
 import { limits } from './limits.ts';
+import { scratchPlace } from './scratch.ts';
 import { plannedKeys, type SnapshotPlan, type TimeRange } from './snapshot.ts';
 import { addUpSamples, type SampleSource, sampleRows } from './source.ts';
+import { SqlProcesses } from './sql-processes.ts';
 import { buildTop, type TopResult } from './top.ts';
-import { checkUserSql } from './user-sql.ts';
-import { type Json, toJson } from './values.ts';
-import { isMixedSchema, type Locate, type Reading, repeatedStacksQuery, viewStatements } from './views.ts';
+import type { SqlColumn } from './user-query.ts';
+import type { Json } from './values.ts';
+import { isMixedSchema, type Locate, type Reading, repeatedStacksQuery } from './views.ts';
 import { type Grouping, loadWeightedStacks, type WeightedStacks } from './weighted-stacks.ts';
 
 export interface SqlResult {
-  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly columns: readonly SqlColumn[];
   readonly rows: readonly (readonly Json[])[];
   /** More rows were there than were asked for. */
   readonly truncated: boolean;
@@ -39,6 +39,8 @@ export interface SqlOptions extends AskOptions {
   readonly toMillis?: number | undefined;
   /** Default limits.rowsDefault. */
   readonly rowsMax?: number | undefined;
+  /** Of the rows as JSON text; default limits.answerBytesMax. */
+  readonly bytesMax?: number | undefined;
 }
 
 export interface TopAskOptions extends AskOptions {
@@ -86,10 +88,13 @@ export interface OpenQueryOptions {
 
 export async function openQuery(options: OpenQueryOptions): Promise<Query> {
   const store = await openStore(options.store, { readOnly: true });
+  const scratch = scratchPlace(store);
   const lake: Lake = {
     store,
+    scratch,
+    sqlProcesses: new SqlProcesses(options.logger),
     locate: (key) => (key.startsWith('/') ? key : store.locate(key)),
-    hot: options.keepHot ? await HotCache.open(options.logger) : null,
+    hot: options.keepHot ? await HotCache.open(scratch, options.logger) : null,
     uniform: true,
   };
   return {
@@ -103,6 +108,7 @@ export async function openQuery(options: OpenQueryOptions): Promise<Query> {
     overview: (filter, limit = limits.topDefault, ask = {}) =>
       inView(lake, filter, ask, async (rows) => readOverview({ ...rows, samples: await addUpSamples(rows.session, rows.samples) }, filter, limit, ask)),
     close: async () => {
+      lake.sqlProcesses.close();
       await lake.hot?.close();
       await store.close();
     },
@@ -123,14 +129,18 @@ interface Lake {
   readonly store: Store;
   readonly locate: Locate;
   readonly hot: HotCache | null;
+  readonly scratch: string;
+  readonly sqlProcesses: SqlProcesses;
   /** Until a file says otherwise. */
   uniform: boolean;
 }
 
 async function inView<T>(lake: Lake, filter: Filter, ask: AskOptions, work: (view: View) => Promise<T>): Promise<T> {
   checkFilter(filter);
-  return withSnapshot(lake, filterRange(filter), limits.viewMillisMax, ask.signal, (session, reading) =>
-    work({ session, plan: reading.plan, filter, samples: sampleRows(reading), stacks: repeatedStacksQuery(reading) }),
+  return withSnapshot(lake, filterRange(filter), (plan) =>
+    inSession(lake, plan, ask.signal, (session, reading) =>
+      work({ session, plan: reading.plan, filter, samples: sampleRows(reading), stacks: repeatedStacksQuery(reading) }),
+    ),
   );
 }
 
@@ -155,19 +165,13 @@ async function readOverview(view: View, filter: Filter, limit: number, ask: Flam
   return { graph, top, labels, activity: await readActivity(view.session, view.samples, filter, view.plan) };
 }
 
-/** Opens a session over a fresh snapshot; anew where a file went away meanwhile. */
-async function withSnapshot<T>(
-  lake: Lake,
-  range: TimeRange,
-  timeoutMillis: number,
-  signal: AbortSignal | undefined,
-  work: (session: Session, reading: Reading) => Promise<T>,
-): Promise<T> {
+/** Asks a fresh snapshot; anew where a file went away meanwhile. */
+async function withSnapshot<T>(lake: Lake, range: TimeRange, ask: (plan: SnapshotPlan) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       const listed = await readSnapshot(lake.store, range);
       const plan = lake.hot?.apply(listed) ?? listed;
-      const answer = await inSession(lake, plan, timeoutMillis, signal, work);
+      const answer = await ask(plan);
       lake.hot?.offer(plan, lake.locate);
       return answer;
     } catch (error) {
@@ -183,15 +187,14 @@ async function withSnapshot<T>(
 }
 
 async function inSession<T>(
-  lake: Lake,
+  { locate, uniform, scratch }: Lake,
   plan: SnapshotPlan,
-  timeoutMillis: number,
   signal: AbortSignal | undefined,
   work: (session: Session, reading: Reading) => Promise<T>,
 ): Promise<T> {
-  const session = await Session.open({ files: plannedKeys(plan).map(lake.locate), timeoutMillis, signal });
+  const session = await Session.open({ files: plannedKeys(plan).map(locate), timeoutMillis: limits.viewMillisMax, signal, scratch });
   try {
-    return await work(session, { plan, locate: lake.locate, uniform: lake.uniform });
+    return await work(session, { plan, locate, uniform });
   } finally {
     await session.close();
   }
@@ -200,28 +203,7 @@ async function inSession<T>(
 async function runSql(lake: Lake, text: string, options: SqlOptions): Promise<SqlResult> {
   const range = { fromMillis: options.fromMillis ?? null, toMillis: options.toMillis ?? null };
   const rowsMax = Math.min(options.rowsMax ?? limits.rowsDefault, limits.rowsMax);
-  return withSnapshot(lake, range, limits.sqlMillisMax, options.signal, async (session, reading) => {
-    const used = await checkUserSql(session, text);
-    for (const statement of viewStatements(used, reading)) await session.run(statement);
-    const statement = await session.prepare(text);
-    const allowed = statement.statementType === StatementType.SELECT || statement.statementType === StatementType.EXPLAIN;
-    if (!allowed || statement.parameterCount > 0) {
-      throw new PipelineError('query_failed', allowed ? 'the SQL has parameters ($1, ?), but no values can be given here' : 'only SELECT is run here');
-    }
-    return session.guard(() => collectRows(statement, rowsMax));
-  });
-}
-
-async function collectRows(statement: DuckDBPreparedStatement, rowsMax: number): Promise<SqlResult> {
-  const result = await statement.stream();
-  const columns = result.columnNames().map((name, index) => ({ name, type: result.columnType(index).toString() }));
-  const rows: Json[][] = [];
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (chunk === null || chunk.rowCount === 0) return { columns, rows, truncated: false };
-    for (const row of chunk.getRows()) {
-      if (rows.length >= rowsMax) return { columns, rows, truncated: true };
-      rows.push(row.map(toJson));
-    }
-  }
+  const query = { text, rowsMax, bytesMax: options.bytesMax ?? limits.answerBytesMax };
+  const order = { store: lake.store.url, scratch: lake.scratch, query, timeoutMillis: limits.sqlMillisMax };
+  return withSnapshot(lake, range, (plan) => lake.sqlProcesses.run({ ...order, plan, uniform: lake.uniform }, options.signal));
 }

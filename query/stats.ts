@@ -7,6 +7,7 @@ import { readLakeSettings } from '../schemas/lake/settings.ts';
 import { Session } from './engine.ts';
 import { listAll } from './lake-listing.ts';
 import { limits } from './limits.ts';
+import { scratchPlace } from './scratch.ts';
 import { sqlList } from './sql-text.ts';
 
 export interface StatsOptions {
@@ -115,7 +116,12 @@ async function readFooters(
   unreadable: string[],
   options: StatsOptions,
 ): Promise<number> {
-  const session = await Session.open({ files: files.map((file) => store.locate(file.key)), timeoutMillis: statementMillisMax, signal: options.signal });
+  const session = await Session.open({
+    files: files.map((file) => store.locate(file.key)),
+    timeoutMillis: statementMillisMax,
+    signal: options.signal,
+    scratch: scratchPlace(store),
+  });
   try {
     const readable: File[] = [];
     for (const file of files) {

@@ -41,18 +41,7 @@ const scalarFunctionsRefused = new Set([
   'setseed',
   'json_serialize_plan',
   'json_execute_serialized_sql',
-  // A text of any size from a short statement: such memory is outside DuckDB's limit (8 GB were seen).
-  'repeat',
 ]);
-
-/** The same danger, but of daily use: taken with a length that is written out and small. */
-const padding = new Set(['lpad', 'rpad']);
-const padCharsMax = 10_000;
-
-function padsLittle(node: SyntaxNode): boolean {
-  const length = node.children?.[1]?.value?.value;
-  return typeof length === 'number' && length <= padCharsMax;
-}
 
 /** Names of the tables and functions that it uses. Throws query_failed, one line, for what must not or cannot run. */
 export async function checkUserSql(session: Session, text: string): Promise<ReadonlySet<string>> {
@@ -102,7 +91,7 @@ function look(tree: SyntaxTree): { refused: string | null; used: ReadonlySet<str
     }
     if (typeof name === 'string') {
       const lower = name.toLowerCase();
-      if (scalarFunctionsRefused.has(lower) || (padding.has(lower) && !padsLittle(node as SyntaxNode))) return { refused: lower, used };
+      if (scalarFunctionsRefused.has(lower)) return { refused: lower, used };
       used.add(lower);
     }
     if (typeof table === 'string') used.add(table.toLowerCase());
@@ -120,5 +109,4 @@ interface SyntaxNode {
   readonly function_name?: unknown;
   readonly table_name?: unknown;
   readonly schema_name?: unknown;
-  readonly children?: readonly { readonly value?: { readonly value?: unknown } }[];
 }
