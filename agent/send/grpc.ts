@@ -54,9 +54,19 @@ function channelCredentials(url: URL, { tls }: TransportOptions): ChannelCredent
   return url.protocol === 'https:' ? ChannelCredentials.createSsl(tls.ca, tls.key, tls.certificate) : credentials.createInsecure();
 }
 
+/**
+ * The library's notes about name resolution, mostly empty, its time of day and OpenSSL's thread number:
+ * what differs each time would be said each time.
+ */
+function withoutNoise(details: string): string {
+  return details
+    .replace(/\s*Resolution note:.*$/s, '')
+    .replace(/\s*\(\d{4}-\d\d-\d\dT[^)]*\)\.?/, '')
+    .replace(/\b[0-9A-F]{8,16}:error:/, 'error:');
+}
+
 function resultOfError(error: ServiceError): SendResult {
-  // The library's own notes behind it are about name resolution and mostly empty.
-  const message = `gRPC ${status[error.code] ?? error.code}: ${plain(error.details.replace(/\s*Resolution note:.*$/s, ''))}`;
+  const message = `gRPC ${status[error.code] ?? error.code}: ${plain(withoutNoise(error.details))}`;
   const [details] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const afterMillis = details instanceof Uint8Array ? readRetryDelay(details) : null;
   const mayRetry = retryable.has(error.code) || (error.code === status.RESOURCE_EXHAUSTED && afterMillis !== null);
