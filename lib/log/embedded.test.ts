@@ -248,6 +248,27 @@ describe('the bound on disk', () => {
     expect(await fill(log)).toBeGreaterThan(20);
   });
 
+  test('after a refusal there is room only when there is clearly more of it', { timeout: 30_000 }, async () => {
+    const log = await place.open(bytesMax, { resumeBytes: 2 * 1024 * 1024 });
+    await log.ensureTopic({ name: 't', partitions: 1 });
+    const count = await fill(log);
+    expect(await log.usage()).toMatchObject({ refusing: expect.stringContaining('at most') });
+    // Room for two more, which is less than is asked for.
+    await log.trim('t', 0, 2);
+    await expect(log.append('t', 0, { value })).rejects.toMatchObject({ code: 'log_full' });
+    await log.trim('t', 0, count - 2);
+    expect(await untilTaken(() => log.append('t', 0, { value }))).toEqual({ partition: 0, offset: count });
+    expect(await log.usage()).toMatchObject({ refusing: null });
+  });
+
+  test('a disk with less room than is kept free takes nothing, and says why', async () => {
+    const log = await place.open(undefined, { diskReserveBytes: Number.MAX_SAFE_INTEGER });
+    await log.ensureTopic({ name: 't', partitions: 1 });
+    const nearlyFull = expect.stringContaining('the disk is nearly full');
+    expect(await log.usage()).toMatchObject({ refusing: nearlyFull });
+    await expect(log.append('t', 0, { value })).rejects.toMatchObject({ code: 'log_full', message: nearlyFull });
+  });
+
   test('small messages get in while a large one does not', async () => {
     const log = await place.open(bytesMax);
     await log.ensureTopic({ name: 't', partitions: 1 });

@@ -25,6 +25,18 @@ export const logBytesMaxDefault = 4 * 1024 ** 3;
  */
 export const diskReserveBytes = 32 * 1024 * 1024;
 
+/**
+ * The same for who feeds the head of the pipeline, by default: room for a publication of the exporter
+ * (128 MB of rows, its files and its drafts) and for the rows of what the log holds already.
+ */
+export const headReserveBytesDefault = 512 * 1024 * 1024;
+/** The head's share of the log's bound, so that a full log can still move what it has on to its end. */
+export const headShare = (bytesMax: number): number => (bytesMax / 4) * 3;
+/** Rows are made while half of the head's reserve is free: the other half is for publishing them. */
+export const rowsReserve = (headReserveBytes: number): number => headReserveBytes / 2;
+/** After a refusal the head takes messages again when there is so much more room: some seconds' worth, at least. */
+export const headResumeBytes = (bytesMax: number): number => Math.min(64 * 1024 * 1024, bytesMax / 16);
+
 /** Appends that wait in this process, by value bytes; beyond it they are told to try later. */
 export const inFlightBytesMax = 512 * 1024 * 1024;
 /** One transaction. Larger ones gain nothing (the fsync is < 5 % of 16 MB) and let readers wait. */

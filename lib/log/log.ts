@@ -82,6 +82,17 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
+export interface LogUsage {
+  /** On disk now. */
+  readonly bytes: number;
+  /** For appends of this process. */
+  readonly bytesMax: number;
+  /** Room that the disk has for appends of this process, beyond what it keeps free; below 0 none are taken. */
+  readonly diskRoomBytes: number;
+  /** Why appends of this process are refused now, one line; null where they are taken. */
+  readonly refusing: string | null;
+}
+
 /**
  * Errors are PipelineError (lib/errors.ts): `log_full` (bounded on disk; try later), `log_unavailable`
  * (try later), `log_corrupt`, `message_too_large`, `offset_out_of_range` (context: range),
@@ -110,8 +121,8 @@ export interface Log {
    * Kafka leaves it to its retention. Throws offset_out_of_range above the end.
    */
   trim(topic: string, partition: number, offset: number): Promise<void>;
-  /** Bytes on disk now and the bound, where the log knows them (Kafka: null). */
-  usage(): Promise<{ bytes: number; bytesMax: number } | null>;
+  /** How full the log is, where it knows (Kafka: null). */
+  usage(): Promise<LogUsage | null>;
   /** Waits for what is in flight, then frees everything. */
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import type { Log } from './log.ts';
-import { openLog } from './open.ts';
+import { type OpenLogOptions, openLog } from './open.ts';
 
 export class LogPlace {
   readonly directory = mkdtempSync(path.join(tmpdir(), 'flamelake-log-'));
@@ -15,8 +15,8 @@ export class LogPlace {
   readonly #logs: Log[] = [];
   readonly #children: ChildProcess[] = [];
 
-  async open(bytesMax?: number): Promise<Log> {
-    const log = await openLog(this.url, bytesMax === undefined ? {} : { bytesMax });
+  async open(bytesMax?: number, more: OpenLogOptions = {}): Promise<Log> {
+    const log = await openLog(this.url, bytesMax === undefined ? more : { ...more, bytesMax });
     this.#logs.push(log);
     return log;
   }

@@ -2,8 +2,9 @@
 // answered after its fsync. While one group is written the next one gathers.
 import { PipelineError } from '../../errors.ts';
 import { groupBytesMax, groupMessagesMax } from '../limits.ts';
+import type { LogUsage } from '../log.ts';
 import type { LogFiles } from './files.ts';
-import type { RequestOf } from './protocol.ts';
+import type { LogBounds, RequestOf } from './protocol.ts';
 import type { TopicFile } from './topic-file.ts';
 import type { Topics } from './topics.ts';
 
@@ -22,14 +23,16 @@ const rowOverheadBytes = 128;
 export class Appender {
   readonly #topics: Topics;
   readonly #files: LogFiles;
-  readonly #bytesMax: number;
+  readonly #bounds: LogBounds;
   readonly #hooks: AppenderHooks;
   #queue: Append[] = [];
+  /** The topic that had no room when an append was last refused; null since one was taken. */
+  #refused: TopicFile | null = null;
 
-  constructor(topics: Topics, files: LogFiles, bytesMax: number, hooks: AppenderHooks) {
+  constructor(topics: Topics, files: LogFiles, bounds: LogBounds, hooks: AppenderHooks) {
     this.#topics = topics;
     this.#files = files;
-    this.#bytesMax = bytesMax;
+    this.#bounds = bounds;
     this.#hooks = hooks;
   }
 
@@ -39,6 +42,17 @@ export class Appender {
 
   add(append: Append): void {
     this.#queue.push(append);
+  }
+
+  /** Refusing is over when there is room again, also where nobody has tried since. */
+  usage(): LogUsage {
+    const refusing = this.#refused === null ? this.#files.roomBytes() <= 0 : this.#room(this.#refused) <= 0;
+    return {
+      bytes: this.#files.bytes(),
+      bytesMax: this.#bounds.bytesMax,
+      diskRoomBytes: this.#files.roomBytes(),
+      refusing: refusing ? this.#full().message : null,
+    };
   }
 
   /** Writes one group; the rest of the queue waits for the next turn. */
@@ -91,13 +105,14 @@ export class Appender {
   /** Leaves out, and answers, what has no partition or no room. */
   #admit(topic: TopicFile, group: readonly Append[]): Append[] {
     const wanted = group.filter((append) => this.#hasPartition(topic, append));
+    const wantedBytes = wanted.reduce((sum, append) => sum + bytesOf(append), 0);
     let room = this.#room(topic);
-    if (room < wanted.reduce((sum, append) => sum + bytesOf(append), 0)) {
+    if (room < wantedBytes) {
       // The write-ahead file counts too: empty it before anybody is refused.
       topic.checkpoint(true);
       room = this.#room(topic);
     }
-    return wanted.filter((append) => {
+    const admitted = wanted.filter((append) => {
       const bytes = bytesOf(append);
       if (bytes > room) {
         this.#hooks.fail(append.id, this.#full());
@@ -106,6 +121,9 @@ export class Appender {
       room -= bytes;
       return true;
     });
+    if (admitted.length < wanted.length) this.#refused = topic;
+    else if (this.#refused === topic) this.#refused = null;
+    return admitted;
   }
 
   #hasPartition(topic: TopicFile, append: Append): boolean {
@@ -119,21 +137,22 @@ export class Appender {
     }
   }
 
+  /** After a refusal there must be clearly more of it: senders are told to wait once, not every other time. */
   #room(topic: TopicFile): number {
-    return Math.min(this.#bytesMax - this.#files.bytes() + topic.freeBytes(), this.#files.roomBytes());
+    const free = Math.min(this.#bounds.bytesMax - this.#files.bytes() + topic.freeBytes(), this.#files.roomBytes());
+    return this.#refused === topic ? free - this.#bounds.resumeBytes : free;
   }
 
   #full(): PipelineError {
+    const { bytesMax, diskReserveBytes } = this.#bounds;
     const bytes = this.#files.bytes();
-    const context = { bytes, bytesMax: this.#bytesMax };
-    if (this.#files.roomBytes() < this.#bytesMax - bytes) {
-      return new PipelineError('log_full', `${this.#files.directory}: the disk is nearly full; free some space, what is in the log is kept`, { context });
-    }
-    return new PipelineError(
-      'log_full',
-      `${this.#files.directory}: the log holds ${bytes} of at most ${this.#bytesMax} bytes; it takes more when its readers have caught up`,
-      { context },
-    );
+    const room = this.#files.roomBytes();
+    const context = { bytes, bytesMax, diskRoomBytes: room };
+    const what =
+      room < bytesMax - bytes
+        ? `the disk is nearly full: ${room + diskReserveBytes} bytes are free, ${diskReserveBytes} are kept; free some space, what is in the log is kept`
+        : `the log holds ${bytes} of at most ${bytesMax} bytes; it takes more when its readers have caught up`;
+    return new PipelineError('log_full', `${this.#files.directory}: ${what}`, { context });
   }
 }
 

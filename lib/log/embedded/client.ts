@@ -5,8 +5,8 @@ import { PipelineError } from '../../errors.ts';
 import { endProcess } from '../../fatal.ts';
 import { moduleUrl } from '../../module-url.ts';
 import { headersBytesMax, inFlightBytesMax, keyBytesMax, metadataBytesMax, valueBytesMax } from '../limits.ts';
-import type { Log, LogMessage, Membership, PartitionPosition, PartitionRange, ReadOptions, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
-import { type Calls, fromWire, monotonicMillis, type Operation, type Reply, type WorkerData } from './protocol.ts';
+import type { Log, LogMessage, LogUsage, Membership, PartitionPosition, PartitionRange, ReadOptions, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
+import { type Calls, fromWire, type LogBounds, monotonicMillis, type Operation, type Reply, type WorkerData } from './protocol.ts';
 import { readShare } from './share-memory.ts';
 
 interface Due {
@@ -22,20 +22,20 @@ export class EmbeddedLog implements Log {
   #inFlightBytes = 0;
   #closed: Promise<void> | null = null;
 
-  private constructor(directory: string, bytesMax: number) {
+  private constructor(directory: string, bounds: LogBounds) {
     this.#directory = directory;
     this.#worker = new Worker(moduleUrl('./worker', import.meta.url), {
       name: 'flamelake-log',
       // The command line's own flags (-e, --input-type) are not for the thread.
       execArgv: [],
-      workerData: { directory, bytesMax } satisfies WorkerData,
+      workerData: { directory, bounds } satisfies WorkerData,
     });
     this.#worker.on('message', (reply: Reply) => this.#onReply(reply));
     // No listener for 'error': a bug in the thread ends the process.
   }
 
-  static async open(directory: string, bytesMax: number): Promise<EmbeddedLog> {
-    const log = new EmbeddedLog(directory, bytesMax);
+  static async open(directory: string, bounds: LogBounds): Promise<EmbeddedLog> {
+    const log = new EmbeddedLog(directory, bounds);
     try {
       await log.#call('open', {});
       return log;
@@ -125,7 +125,7 @@ export class EmbeddedLog implements Log {
     await this.#call('trim', { topic, partition, offset });
   }
 
-  usage(): Promise<{ bytes: number; bytesMax: number }> {
+  usage(): Promise<LogUsage> {
     return this.#call('usage', {});
   }
 

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { type ErrorCode, PipelineError } from '../../errors.ts';
 import { requireLocalFileSystem } from '../../filesystem.ts';
 import { makeFolder } from '../../make-folder.ts';
-import { diskReserveBytes, draftAgeMillisMax, topicNamePattern } from '../limits.ts';
+import { draftAgeMillisMax, topicNamePattern } from '../limits.ts';
 import { memberTables } from './members.ts';
 import { positionTables } from './positions.ts';
 import { createDatabase, FsyncFailed } from './sqlite.ts';
@@ -17,9 +17,11 @@ import { TopicFile } from './topic-file.ts';
 
 export class LogFiles {
   readonly directory: string;
+  readonly #diskReserveBytes: number;
 
-  constructor(directory: string) {
+  constructor(directory: string, diskReserveBytes: number) {
     this.directory = directory;
+    this.#diskReserveBytes = diskReserveBytes;
   }
 
   /** Makes what is missing; throws where this place can't carry a log. */
@@ -76,7 +78,7 @@ export class LogFiles {
   /** Room that the file system has for us beyond the reserve. */
   roomBytes(): number {
     const { bavail, bsize } = statfsSync(this.directory);
-    return bavail * bsize - diskReserveBytes;
+    return bavail * bsize - this.#diskReserveBytes;
   }
 
   #makeOnce(file: string, make: (file: string) => void): void {

@@ -1,12 +1,19 @@
 // What crosses between a process's own threads: the stage's side (client.ts) and the thread that owns
 // the SQLite files (worker.ts). Values travel by transfer, not by copy.
 import { type ErrorCode, PipelineError } from '../../errors.ts';
-import type { PartitionPosition, PartitionRange, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
+import type { LogUsage, PartitionPosition, PartitionRange, ReadResult, TopicConfig, TopicInfo } from '../log.ts';
 import type { ShareMemory } from './share-memory.ts';
 
 export interface WorkerData {
   readonly directory: string;
+  readonly bounds: LogBounds;
+}
+
+/** What this process's appends are held to (open.ts). */
+export interface LogBounds {
   readonly bytesMax: number;
+  readonly diskReserveBytes: number;
+  readonly resumeBytes: number;
 }
 
 /** Requests with the answer each of them gets. */
@@ -27,7 +34,7 @@ export interface Calls {
   position: { ask: { group: string; topic: string; partition: number }; answer: PartitionPosition | null };
   remember: { ask: { group: string; topic: string; partition: number; position: PartitionPosition }; answer: null };
   trim: { ask: { topic: string; partition: number; offset: number }; answer: null };
-  usage: { ask: Record<never, never>; answer: { bytes: number; bytesMax: number } };
+  usage: { ask: Record<never, never>; answer: LogUsage };
   close: { ask: Record<never, never>; answer: null };
 }
 

@@ -18,7 +18,7 @@ import { Topics } from './topics.ts';
 import { WakeFiles } from './wake.ts';
 
 const port = parentPort!;
-const { directory, bytesMax } = workerData as WorkerData;
+const { directory, bounds } = workerData as WorkerData;
 
 /** Closed, or the disk can't be trusted: nothing is answered any more. */
 let dead = false;
@@ -42,7 +42,7 @@ function inBackground(work: () => void): void {
   }
 }
 
-const files = new LogFiles(directory);
+const files = new LogFiles(directory, bounds.diskReserveBytes);
 const topics = new Topics(files, (topic) => housekeeping.sweep(topic.name));
 const readers = new Readers(topics, {
   answer: (id, result) =>
@@ -52,8 +52,8 @@ const readers = new Readers(topics, {
     ),
   fail,
 });
-const housekeeping = new Housekeeping({ topics, files, bytesMax, schedule, guard: inBackground });
-const appender = new Appender(topics, files, bytesMax, {
+const housekeeping = new Housekeeping({ topics, files, bytesMax: bounds.bytesMax, schedule, guard: inBackground });
+const appender = new Appender(topics, files, bounds, {
   answer: (id, place) => send({ id, result: place }),
   fail,
   written(topic) {
@@ -149,7 +149,7 @@ function handle(request: Request): unknown {
       housekeeping.sweep(request.topic);
       return null;
     case 'usage':
-      return { bytes: files.bytes(), bytesMax };
+      return appender.usage();
     case 'close':
       closing = request.id;
       readers.endAll();
