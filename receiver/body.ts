@@ -1,17 +1,22 @@
 // Reads a request body into memory within bounds, whatever the transport.
 import type { Readable } from 'node:stream';
 import { PipelineError } from '../lib/errors.ts';
-import type { Bounds } from './decompress.ts';
+import type { Hold } from './in-flight.ts';
 
 /**
  * Resolves with the body, or with null where the sender is gone before its end. `check` sees each part
  * with what came before it, and may throw.
  */
-export function readBody(stream: Readable, bounds: Bounds, check: (part: Buffer, before: number) => void = () => {}): Promise<Buffer | null> {
+export function readBody(
+  stream: Readable,
+  bounds: { readonly bytesMax: number; readonly hold: Hold },
+  check: (part: Buffer, before: number) => void = () => {},
+): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let total = 0;
     const settle = (finish: () => void): void => {
+      bounds.hold.received();
       stream.off('data', onData);
       stream.off('end', onEnd);
       stream.off('close', onClose);
@@ -32,6 +37,10 @@ export function readBody(stream: Readable, bounds: Bounds, check: (part: Buffer,
     // An HTTP/2 stream that is cut off ends first and is closed then; only `aborted` tells it from a whole one.
     const onEnd = (): void => settle(() => resolve((stream as MaybeAborted).aborted ? null : whole(parts)));
     const onClose = (): void => settle(() => resolve(null));
+    bounds.hold.receiving((error) => {
+      stream.pause();
+      settle(() => reject(error));
+    });
     stream.on('data', onData);
     stream.on('end', onEnd);
     stream.on('close', onClose);

@@ -5,6 +5,8 @@ import { isPipelineError } from '../lib/errors.ts';
 import { below, seeded } from '../schemas/otlp/testing-data.ts';
 import { type ContentEncoding, decompress } from './decompress.ts';
 import { createInFlight } from './in-flight.ts';
+import { largeDecodeBytes } from './limits.ts';
+import { createPermits } from './permits.ts';
 
 const { compress } = createRequire(import.meta.url)('snappyjs') as { compress(bytes: Uint8Array): Uint8Array };
 
@@ -55,7 +57,7 @@ const encoders: Record<string, [ContentEncoding, (bytes: Uint8Array) => Buffer]>
 };
 const compressing = Object.entries(encoders).filter(([name]) => name !== 'identity');
 
-const roomy = (bytesMax = 64 * mebibyte) => ({ bytesMax, hold: createInFlight(256 * mebibyte).hold() });
+const roomy = (bytesMax = 64 * mebibyte) => ({ bytesMax, hold: createInFlight(256 * mebibyte).hold(), largeDecodes: createPermits(1) });
 
 async function refusal(bytes: Buffer, encoding: ContentEncoding, bounds = roomy()): Promise<string> {
   try {
@@ -92,11 +94,13 @@ test.each(compressing)('%s: a bomb is cut at the limit, having held no more', as
       hold.take(bytes);
       most = Math.max(most, inFlight.bytes);
     },
+    receiving: () => {},
+    received: () => {},
     release: () => hold.release(),
   };
-  expect(await refusal(bomb, encoding, { bytesMax: mebibyte, hold: watched })).toBe('message_too_large');
+  expect(await refusal(bomb, encoding, { bytesMax: mebibyte, hold: watched, largeDecodes: createPermits(1) })).toBe('message_too_large');
   expect(most).toBeLessThanOrEqual(mebibyte);
-  expect(await refusal(bomb, encoding, { bytesMax: 64 * mebibyte, hold: createInFlight(2 * mebibyte).hold() })).toBe('overloaded');
+  expect(await refusal(bomb, encoding, { ...roomy(), hold: createInFlight(2 * mebibyte).hold() })).toBe('overloaded');
   expect(await refusal(bomb, encoding, roomy(16 * mebibyte))).toBe('taken');
 });
 
@@ -149,4 +153,21 @@ describe('snappy from somebody who means harm', () => {
     }
     expect([...outcomes].sort()).toEqual(['message_malformed', 'message_too_large', 'taken']);
   });
+});
+
+test('bodies that become large go on one after the other, small ones pass them', async () => {
+  const largeDecodes = createPermits(1);
+  const inFlight = createInFlight(256 * mebibyte);
+  const bounds = () => ({ bytesMax: 64 * mebibyte, hold: inFlight.hold(), largeDecodes });
+  const giveBack = await largeDecodes.take();
+  const large = Array.from({ length: 5 }, () => decompress(gzipSync(Buffer.alloc(8 * mebibyte)), 'gzip', bounds()));
+  const small = await Promise.all(Array.from({ length: 5 }, () => decompress(gzipSync(Buffer.alloc(largeDecodeBytes)), 'gzip', bounds())));
+  expect(small.map((body) => body.length)).toEqual(Array.from({ length: 5 }, () => largeDecodeBytes));
+  // Each of the large ones holds what made it large, and one part more.
+  await expect.poll(() => inFlight.bytes).toBe(10 * largeDecodeBytes + 5 * 64 * 1024);
+  giveBack();
+  expect((await Promise.all(large)).map((body) => body.length)).toEqual(Array.from({ length: 5 }, () => 8 * mebibyte));
+  // Whoever fails gives its turn back too.
+  await expect(decompress(gzipSync(Buffer.alloc(65 * mebibyte)), 'gzip', bounds())).rejects.toMatchObject({ code: 'message_too_large' });
+  (await largeDecodes.take())();
 });

@@ -1,8 +1,10 @@
 // Takes the compression off a body within bounds: output is counted as it comes, so that a bomb is cut
-// at the limit and not after it. Nothing of a body that ends early or goes on behind its end is used.
+// at the limit and not after it; those that become large go on a few at a time. Nothing of a body that ends early or goes on behind its end is used.
 import { constants, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Hold } from './in-flight.ts';
+import { largeDecodeBytes } from './limits.ts';
+import type { Permits } from './permits.ts';
 import { unsnappy } from './snappy.ts';
 
 export const contentEncodings = ['identity', 'gzip', 'zstd', 'deflate', 'zlib', 'snappy', 'x-snappy-framed'] as const;
@@ -11,6 +13,8 @@ export type ContentEncoding = (typeof contentEncodings)[number];
 export interface Bounds {
   readonly bytesMax: number;
   readonly hold: Hold;
+  /** For those that become large, so that many small bodies that do wait for each other. */
+  readonly largeDecodes: Permits;
 }
 
 type Decoder = ReturnType<typeof createGunzip> | ReturnType<typeof createInflate> | ReturnType<typeof createZstdDecompress>;
@@ -56,39 +60,36 @@ function account(total: number, more: number, bounds: Bounds): void {
 async function decode(bytes: Buffer, create: () => Decoder, encoding: ContentEncoding, bounds: Bounds): Promise<Buffer> {
   const parts: Buffer[] = [];
   let total = 0;
-  const keep = (part: Buffer): void => {
+  let giveBack: (() => void) | null = null;
+  const keep = async (part: Buffer): Promise<void> => {
     total += part.length;
     account(total, part.length, bounds);
     parts.push(part);
+    if (total > largeDecodeBytes) giveBack ??= await bounds.largeDecodes.take();
   };
-  let at = 0;
-  do {
-    const used = await decodeOne(bytes.subarray(at), create(), keep, encoding);
-    if (used === 0) throw malformed(encoding, 'nothing that can be decoded');
-    at += used;
-  } while (at < bytes.length && encoding === 'zstd');
-  if (at < bytes.length) throw malformed(encoding, `${bytes.length - at} bytes behind its end`);
-  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  try {
+    let at = 0;
+    do {
+      const used = await decodeOne(bytes.subarray(at), create(), keep, encoding);
+      if (used === 0) throw malformed(encoding, 'nothing that can be decoded');
+      at += used;
+    } while (at < bytes.length && encoding === 'zstd');
+    if (at < bytes.length) throw malformed(encoding, `${bytes.length - at} bytes behind its end`);
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  } finally {
+    (giveBack as (() => void) | null)?.();
+  }
 }
 
-/** Resolves with the number of bytes that the stream took. */
-function decodeOne(bytes: Buffer, decoder: Decoder, keep: (part: Buffer) => void, encoding: ContentEncoding): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => {
-      decoder.destroy();
-      reject(isPipelineError(error) ? error : malformed(encoding, (error as NodeJS.ErrnoException).code ?? String(error)));
-    };
-    decoder.on('error', fail);
-    decoder.on('data', (part: Buffer) => {
-      try {
-        keep(part);
-      } catch (error) {
-        fail(error);
-      }
-    });
-    decoder.on('end', () => resolve(decoder.bytesWritten));
+/** Resolves with the number of bytes that the stream took. No part is decoded before the one before it is kept. */
+async function decodeOne(bytes: Buffer, decoder: Decoder, keep: (part: Buffer) => Promise<void>, encoding: ContentEncoding): Promise<number> {
+  try {
     decoder.end(bytes);
-  });
+    for await (const part of decoder as AsyncIterable<Buffer>) await keep(part);
+    return decoder.bytesWritten;
+  } catch (error) {
+    throw isPipelineError(error) ? error : malformed(encoding, (error as NodeJS.ErrnoException).code ?? String(error));
+  }
 }
 
 const malformed = (encoding: string, found: string): PipelineError =>

@@ -27,7 +27,15 @@ import { readBody, tooLarge } from './body.ts';
 import { type Bounds, decompress } from './decompress.ts';
 import type { TransportOptions } from './http.ts';
 import { describeBug } from './ingest.ts';
-import { connectionsMax, idleSessionMillisMax, requestMillisMax, sessionWindowBytes, streamsPerConnectionMax, streamWindowBytes } from './limits.ts';
+import {
+  connectionsMax,
+  headersMillisMax,
+  idleSessionMillisMax,
+  requestMillisMax,
+  sessionWindowBytes,
+  streamsPerConnectionMax,
+  streamWindowBytes,
+} from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import { grpcCodes, type Refusal, refusal, statusBytes, unauthenticated } from './refusal.ts';
 import { checkVersion } from './version.ts';
@@ -56,6 +64,7 @@ export function createGrpcListener(options: TransportOptions): Listener {
     // A broken connection is its sender's matter: the calls on it end by their own 'close'.
     session.on('error', () => {});
     session.setLocalWindowSize(sessionWindowBytes);
+    endIfSilent(session, options);
     session.setTimeout(idleSessionMillisMax, () => session.close());
   });
   server.on('sessionError', () => {});
@@ -81,6 +90,16 @@ export function createGrpcListener(options: TransportOptions): Listener {
   };
 }
 
+/** Every client opens with its settings; one that does not is none. */
+function endIfSilent(session: ServerHttp2Session, options: TransportOptions): void {
+  const timer = setTimeout(() => {
+    options.metrics.connectionDropped('grpc', 'silent');
+    session.destroy();
+  }, headersMillisMax);
+  session.once('remoteSettings', () => clearTimeout(timer));
+  session.once('close', () => clearTimeout(timer));
+}
+
 async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: TransportOptions): Promise<void> {
   stream.on('error', () => {});
   const misrouted = routeRefusal(stream, headers, options.door);
@@ -93,7 +112,7 @@ async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, op
   const hold = options.inFlight.hold();
   const outcome = await options.ingest.take({ transport: 'grpc', gone: () => stream.destroyed }, async () => {
     const version = checkVersion(headers[versionHeader]);
-    const body = await readMessage(stream, headers, { bytesMax: options.messageBytesMax, hold }, options);
+    const body = await readMessage(stream, headers, { bytesMax: options.messageBytesMax, hold, largeDecodes: options.largeDecodes }, options);
     clearTimeout(slow);
     return body === null ? null : { body, isJson: false, version };
   });

@@ -17,6 +17,7 @@ import { describeBug } from './ingest.ts';
 import { connectionsMax, drainBytesMax, drainMillisMax, headersMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import type { ReceiverMetrics } from './metrics.ts';
+import type { Permits } from './permits.ts';
 import { grpcCodes, type Refusal, refusal, statusBytes, statusJson, unauthenticated } from './refusal.ts';
 import { checkVersion } from './version.ts';
 
@@ -27,6 +28,7 @@ export interface TransportOptions {
   readonly door: Door;
   readonly ingest: Ingest;
   readonly inFlight: InFlight;
+  readonly largeDecodes: Permits;
   readonly metrics: ReceiverMetrics;
   readonly logger: Logger;
 }
@@ -97,7 +99,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
     return;
   }
   const hold = options.inFlight.hold();
-  const bounds = { bytesMax: options.messageBytesMax, hold };
+  const bounds = { bytesMax: options.messageBytesMax, hold, largeDecodes: options.largeDecodes };
   const outcome = await options.ingest.take({ transport: 'http', gone: () => response.destroyed }, async () => {
     const version = checkVersion(request.headers[versionHeader]);
     const encoding = encodingOf(request.headers['content-encoding']);

@@ -2,7 +2,7 @@
 import { isPipelineError } from '../lib/errors.ts';
 import type { Log } from '../lib/log/log.ts';
 import type { Logger } from '../lib/logger.ts';
-import { profilesTopic, versionHeader } from '../schemas/topics.ts';
+import { profilesTopic, rejectedSamplesHeader, versionHeader } from '../schemas/topics.ts';
 import type { Admission } from './admit.ts';
 import type { Checker } from './checker.ts';
 import { troubleKnownMillis } from './limits.ts';
@@ -37,10 +37,14 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
   let trouble: string | null = null;
   let troubleMillis = 0;
 
-  const append = async (value: Uint8Array, version: string | null): Promise<void> => {
+  const append = async (value: Uint8Array, version: string | null, rejectedSamples: number): Promise<void> => {
     const start = performance.now();
+    const headers = {
+      ...(version === null ? {} : { [versionHeader]: version }),
+      ...(rejectedSamples === 0 ? {} : { [rejectedSamplesHeader]: String(rejectedSamples) }),
+    };
     try {
-      await log.append(profilesTopic, null, { value, ...(version === null ? {} : { headers: { [versionHeader]: version } }) });
+      await log.append(profilesTopic, null, { value, headers });
     } catch (error) {
       if (isPipelineError(error) && error.code !== 'message_too_large') noteTrouble(error.message);
       throw error;
@@ -68,7 +72,7 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
           return null;
         }
         samples = accepted.samples + accepted.rejectedSamples;
-        if (accepted.forward !== null) await append(accepted.forward, incoming.version);
+        if (accepted.forward !== null) await append(accepted.forward, incoming.version, accepted.rejectedSamples);
         metrics.accepted(request.transport, accepted);
         return { accepted };
       } catch (error) {

@@ -42,6 +42,21 @@ export const problemsNamedMax = 5;
  * largest size. Above it senders are asked to come again, before memory is spent on them.
  */
 export const inFlightBytesMax = (messageBytesMax: number): number => 4 * messageBytesMax;
+/** A sender is not the slowest before it has had this time: a good one is done by then. */
+export const evictAfterMillis = 1_000;
+/**
+ * A body that becomes larger than this when it is decompressed waits for its turn, and so many go on at
+ * once: 50 bombs of 64 MiB are decoded two by two, beside the usual messages and not before them.
+ */
+export const largeDecodeBytes = 1024 * 1024;
+export const largeDecodesMax = 2;
+/**
+ * Resident memory of the process, whatever is sent: 224 MiB for itself (Node, code, heap, two threads),
+ * the bodies, and each of them once more where its parts are put together, decoded (zstd keeps a window)
+ * or waits for the garbage collector. One body in JSON may add jsonHeapBytesMax, and each open connection
+ * 64 KiB.
+ */
+export const residentBytesMax = (messageBytesMax: number): number => 224 * 1024 * 1024 + 2 * inFlightBytesMax(messageBytesMax);
 /** How long a sender is asked to wait: one publish of our agent, long enough for a log to drain a bit. */
 export const retrySeconds = 5;
 
@@ -67,6 +82,5 @@ export const drainBytesMax = 16 * 1024 * 1024;
 export const drainMillisMax = 5_000;
 /** How long stop() waits for requests in flight: less than the 10 s that `up` gives the whole stage. */
 export const stopMillisMax = 5_000;
-
-/** The receiver's share of the log's bound on disk: a full log must still move what it has to its end. */
-export const logShare = (logBytesMax: number): number => (logBytesMax / 4) * 3;
+/** How often it is looked whether the log takes messages, for /readyz also while nobody sends. */
+export const logWatchMillis = 1_000;

@@ -4,7 +4,7 @@
 
 import { type Door, type DoorFiles, openDoor } from '../lib/door/door.ts';
 import { bearerToken, isAmong } from '../lib/door/tokens.ts';
-import { logBytesMaxDefault } from '../lib/log/limits.ts';
+import { headReserveBytesDefault, headResumeBytes, headShare, logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Log } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import type { Stage, StageHost, StageStatus, StartStage } from '../lib/stage.ts';
@@ -14,8 +14,10 @@ import { createGrpcListener } from './grpc.ts';
 import { createHttpListener, profilesPath } from './http.ts';
 import { createInFlight } from './in-flight.ts';
 import { createIngest } from './ingest.ts';
-import { inFlightBytesMax, logShare } from './limits.ts';
+import { inFlightBytesMax, largeDecodesMax, logShare } from './limits.ts';
+import { watchLog } from './log-watch.ts';
 import { createReceiverMetrics } from './metrics.ts';
+import { createPermits } from './permits.ts';
 
 export interface ReceiverOptions {
   /** host:port, or null for none. */
@@ -31,6 +33,8 @@ export interface ReceiverOptions {
   readonly log: string;
   /** Bound of the whole embedded log on disk, where it is not the default. */
   readonly logBytesMax?: number;
+  /** Room kept free on the log's disk, where it is not the default. */
+  readonly diskReserveBytes?: number;
 }
 
 export interface Receiver extends Stage {
@@ -41,7 +45,12 @@ export interface Receiver extends Stage {
 }
 
 export const startReceiver = (async (options, host) => {
-  const log = await openLog(options.log, { bytesMax: logShare(options.logBytesMax ?? logBytesMaxDefault) });
+  const bytesMax = headShare(options.logBytesMax ?? logBytesMaxDefault);
+  const log = await openLog(options.log, {
+    bytesMax,
+    diskReserveBytes: options.diskReserveBytes ?? headReserveBytesDefault,
+    resumeBytes: headResumeBytes(bytesMax),
+  });
   try {
     // One partition where nobody made the topic before; what is there stays as it is.
     await log.ensureTopic({ name: profilesTopic, partitions: 1 });
@@ -61,8 +70,17 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
   });
   const checker = createChecker();
   const ingest = createIngest(log, checker, metrics, host.logger);
+  const watch = watchLog(log);
   const door = openDoor(options.door ?? {}, host.logger);
-  const transport = { messageBytesMax: options.messageBytesMax, door, ingest, inFlight, metrics, logger: host.logger };
+  const transport = {
+    messageBytesMax: options.messageBytesMax,
+    door,
+    ingest,
+    inFlight,
+    largeDecodes: createPermits(largeDecodesMax),
+    metrics,
+    logger: host.logger,
+  };
   const listeners = { grpc: createGrpcListener(transport), http: createHttpListener(transport) };
   const own = createGrpcListener({ ...transport, door: ownDoor(options.own?.token ?? '') });
   const stopListeners = async (): Promise<void> => {
@@ -81,14 +99,16 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
       grpcAddress,
       httpAddress,
       ownAddress,
-      status: () => (stopping ? { ready: false, text: 'stopping' } : statusOf(where, ingest.trouble())),
+      status: () => (stopping ? { ready: false, text: 'stopping' } : statusOf(where, watch.refusing() ?? ingest.trouble())),
       stop: async () => {
         stopping = true;
         await stopListeners();
+        watch.close();
         await log.close();
       },
     };
   } catch (error) {
+    watch.close();
     await stopListeners();
     throw error;
   }
