@@ -1,8 +1,8 @@
 // From one decoded row message into a batch: the message's indexes become the batch's. Nothing is
 // looked up before a row or stack that stays needs it, so what is dropped leaves nothing behind.
 import { PipelineError } from '../lib/errors.ts';
-import { type ResourceStringColumn, type RowsMessage, resourceStringColumns } from '../schemas/rows/message.ts';
-import { type Batch, dateOf } from './batch.ts';
+import { nullInt32, type ResourceStringColumn, type RowsMessage, resourceStringColumns } from '../schemas/rows/message.ts';
+import { type Batch, dateOfWords, frameWords } from './batch.ts';
 import { dayMax } from './limits.ts';
 
 const unknown = -1;
@@ -17,6 +17,13 @@ export class MessageAppender {
   readonly #types: Int32Array;
   readonly #links: Int32Array;
   readonly #stacks: Int32Array;
+  /** By index into the message's frame table, which stacks refer to. */
+  readonly #frames: Int32Array;
+  /** Date under which `each` was told of a stack. */
+  readonly #told: Int32Array;
+  readonly #lines: Uint32Array;
+  readonly #columns: Uint32Array;
+  readonly #addresses: Uint32Array;
 
   constructor(batch: Batch, message: RowsMessage) {
     this.#batch = batch;
@@ -28,47 +35,52 @@ export class MessageAppender {
     this.#types = fresh(message.types.length);
     this.#links = fresh(message.links.length);
     this.#stacks = fresh(message.stackIds.length);
+    this.#frames = fresh(message.stacks.frames.length);
+    this.#told = fresh(message.stackIds.length).fill(nullInt32);
+    const { frames } = message.stacks;
+    this.#lines = wordsOf(frames.line);
+    this.#columns = wordsOf(frames.column);
+    this.#addresses = wordsOf(frames.address);
   }
 
-  /** Adds rows [start, end); tells `each` the date, stack and batch row of every one. */
+  /** Adds rows [start, end); tells `each` the date, stack and batch row of every stack that comes up, not of every row. */
   addRows(start: number, end: number, appendTimeMillis: number, each: (date: number, stack: number, row: number) => void): void {
     const { samples } = this.#message;
+    const batch = this.#batch;
+    const threadIds = wordsOf(samples.threadId);
     const oldBelow = oldBelowDate(appendTimeMillis);
-    for (let row = start; row < end; row++) {
-      const time = samples.time[row]!;
-      const date = dateOf(time);
-      const stack = this.#stack(samples.stack[row]!);
-      const resource = this.#resource(samples.resource[row]!);
-      const series = this.#batch.internSeries(
-        resource,
-        this.#type(samples.type[row]!),
-        this.#string(samples.scopeName[row]!),
-        this.#string(samples.profileId[row]!),
-        this.#string(samples.threadName[row]!),
-        samples.threadId[row]!,
+    const first = batch.addValues(samples, start, end);
+    for (let index = start; index < end; index++) {
+      const row = first + index - start;
+      const date = batch.dateOfRow(row);
+      const messageStack = samples.stack[index]!;
+      const stack = this.#stack(messageStack);
+      batch.stack.set(row, stack);
+      const series = batch.internSeriesWords(
+        this.#resource(samples.resource[index]!),
+        this.#type(samples.type[index]!),
+        this.#string(samples.scopeName[index]!),
+        this.#string(samples.profileId[index]!),
+        this.#string(samples.threadName[index]!),
+        threadIds[2 * index]!,
+        threadIds[2 * index + 1]!,
       );
-      this.#batch.addRow({
-        time,
-        series,
-        stack,
-        duration: samples.durationNanos[row]!,
-        value: samples.value[row]!,
-        count: samples.count[row]!,
-        weight: samples.weight[row]!,
-        link: this.#link(samples.link[row]!),
-        cpu: samples.cpuLogicalNumber[row]!,
-        attributes: this.#map(samples.attributes[row]!),
-        old: date < oldBelow,
-      });
-      each(date, stack, this.#batch.rows - 1);
+      batch.seriesOf.set(row, series);
+      batch.link.set(row, this.#link(samples.link[index]!));
+      batch.attributes.set(row, this.#map(samples.attributes[index]!));
+      batch.oldRow.set(row, date < oldBelow ? 1 : 0);
+      if (this.#told[messageStack] === date) continue;
+      this.#told[messageStack] = date;
+      each(date, stack, row);
     }
   }
 
   /** Adds stack `row` of the message; the caller has seen that it is new under its date. */
   addStack(row: number, appendTimeMillis: number): void {
     const { stacks } = this.#message;
-    const frames: number[] = [];
-    for (let frame = stacks.frameStart[row]!; frame < stacks.frameStart[row + 1]!; frame++) frames.push(this.#frame(frame));
+    const [start, end] = [stacks.frameStart[row]!, stacks.frameStart[row + 1]!];
+    const frames = new Array<number>(end - start);
+    for (let at = start; at < end; at++) frames[at - start] = this.#frame(stacks.frame[at]!);
     const date = stacks.date[row]!;
     const old = date < oldBelowDate(appendTimeMillis);
     this.#batch.addStack(date, this.#stack(stacks.id[row]!), this.#string(stacks.serviceName[row]!), this.#string(stacks.cut[row]!), frames, old);
@@ -133,20 +145,32 @@ export class MessageAppender {
   }
 
   #frame(index: number): number {
+    const known = this.#frames[index]!;
+    if (known !== unknown) return known;
     const { frames } = this.#message.stacks;
-    return this.#batch.internFrame({
-      function: this.#string(frames.function[index]!),
-      systemName: this.#string(frames.systemName[index]!),
-      file: this.#string(frames.file[index]!),
-      line: frames.line[index]!,
-      column: frames.column[index]!,
-      type: this.#string(frames.type[index]!),
-      mapping: this.#string(frames.mapping[index]!),
-      buildId: this.#string(frames.buildId[index]!),
-      address: frames.address[index]!,
-      inlined: frames.inlined[index] === 1,
-    });
+    const words = this.#batch.frames.scratch;
+    words[frameWords.function] = this.#string(frames.function[index]!);
+    words[frameWords.systemName] = this.#string(frames.systemName[index]!);
+    words[frameWords.file] = this.#string(frames.file[index]!);
+    words[frameWords.line] = this.#lines[2 * index]!;
+    words[frameWords.line + 1] = this.#lines[2 * index + 1]!;
+    words[frameWords.column] = this.#columns[2 * index]!;
+    words[frameWords.column + 1] = this.#columns[2 * index + 1]!;
+    words[frameWords.type] = this.#string(frames.type[index]!);
+    words[frameWords.mapping] = this.#string(frames.mapping[index]!);
+    words[frameWords.buildId] = this.#string(frames.buildId[index]!);
+    words[frameWords.address] = this.#addresses[2 * index]!;
+    words[frameWords.address + 1] = this.#addresses[2 * index + 1]!;
+    words[frameWords.inlined] = frames.inlined[index] === 1 ? 1 : 0;
+    const number = this.#batch.frames.intern();
+    this.#frames[index] = number;
+    return number;
   }
+}
+
+/** Low and high word of each value: reading a bigint makes an object. */
+function wordsOf(values: BigInt64Array | BigUint64Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
 }
 
 /** Rows of dates below this one were already old when their message was appended: yesterday is not. */
@@ -157,13 +181,17 @@ export function oldBelowDate(appendTimeMillis: number): number {
 /** The dates whose stack ids a message asks for. Throws `message_malformed` for a date that no path can have. */
 export function datesOf(message: RowsMessage): Set<number> {
   const dates = new Set<number>();
+  const times = wordsOf(message.samples.time);
   let last = Number.NaN;
-  for (const time of message.samples.time) {
-    const date = dateOf(time);
+  for (let at = 0; at < times.length; at += 2) {
+    const date = dateOfWords(times[at]!, times[at + 1]!);
     if (date !== last) dates.add(date);
     last = date;
   }
-  for (const date of message.stacks.date) dates.add(date);
+  for (const date of message.stacks.date) {
+    if (date !== last) dates.add(date);
+    last = date;
+  }
   for (const date of dates) {
     if (date < 0 || date > dayMax)
       throw new PipelineError('message_malformed', `row message of ${message.topic}/${message.partition}: day ${date} after 1970-01-01 has no date`);

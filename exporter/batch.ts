@@ -2,13 +2,13 @@
 // Strings, maps, resources and frames of all messages are kept once; what the rows of one thread
 // share (resource, type, scope, thread …) is one `series`, so that a row costs 28 B here and 4 M rows
 // fit beside the batch that is being written.
-import { nullInt32, nullInt64, type ResourceStringColumn, resourceStringColumns } from '../schemas/rows/message.ts';
+import { nullInt32, nullInt64, type ResourceStringColumn, resourceStringColumns, type SampleColumns } from '../schemas/rows/message.ts';
 import { laneFloat64, laneInt32, laneInt64, laneUint32 } from './lanes.ts';
 import { WordTable } from './words.ts';
 
 /** Words of a resource: its strings in the order of resourceStringColumns, process_pid (low, high), attributes. */
-const pidAt = resourceStringColumns.length;
-const resourceAttributesAt = pidAt + 2;
+export const resourcePidAt = resourceStringColumns.length;
+const resourceAttributesAt = resourcePidAt + 2;
 /** Words of a series. */
 export const seriesWords = { resource: 0, type: 1, scopeName: 2, profileId: 3, threadName: 4, threadId: 5 } as const;
 /** Words of a frame; 64-bit fields take two. */
@@ -36,6 +36,11 @@ const microsPerDay = 86_400_000_000;
 /** Days since 1970-01-01 of a time in microseconds. */
 export function dateOf(timeMicros: bigint): number {
   return Math.floor(Number(timeMicros) / microsPerDay);
+}
+
+/** The same of a time's low and high word. */
+export function dateOfWords(low: number, high: number): number {
+  return Math.floor(((high | 0) * 0x1_0000_0000 + low) / microsPerDay);
 }
 
 const serviceAt = resourceStringColumns.indexOf('service_name');
@@ -146,9 +151,30 @@ export class Batch {
     this.oldRow.set(at, row.old ? 1 : 0);
   }
 
+  /**
+   * Adds rows [start, end) of a message with those of their columns that are values; the caller sets those that are
+   * indexes (stack, series, link, attributes, oldRow). Gives the first one's row.
+   */
+  addValues(samples: SampleColumns, start: number, end: number): number {
+    const first = this.rows;
+    this.rows += end - start;
+    this.time.setRange(first, samples.time, start, end);
+    this.value.setRange(first, samples.value, start, end);
+    this.count.setRange(first, samples.count, start, end);
+    this.duration.setRange(first, samples.durationNanos, start, end);
+    this.weight.setRange(first, samples.weight, start, end);
+    this.cpu.setRange(first, samples.cpuLogicalNumber, start, end);
+    return first;
+  }
+
   internSeries(resource: number, type: number, scopeName: number, profileId: number, threadName: number, threadId: bigint): number {
-    const scratch = this.series.scratch;
     longBits[0] = threadId;
+    return this.internSeriesWords(resource, type, scopeName, profileId, threadName, longWords[0]!, longWords[1]!);
+  }
+
+  /** The same with the thread id as its low and high word. */
+  internSeriesWords(resource: number, type: number, scopeName: number, profileId: number, threadName: number, low: number, high: number): number {
+    const scratch = this.series.scratch;
     const last = this.#lastSeries;
     if (
       last >= 0 &&
@@ -157,8 +183,8 @@ export class Batch {
       scratch[2] === scopeName &&
       scratch[3] === profileId &&
       scratch[4] === threadName &&
-      scratch[5] === longWords[0] &&
-      scratch[6] === longWords[1]
+      scratch[5] === low &&
+      scratch[6] === high
     ) {
       return last; // runs of rows of one thread are the rule
     }
@@ -167,8 +193,8 @@ export class Batch {
     scratch[2] = scopeName;
     scratch[3] = profileId;
     scratch[4] = threadName;
-    scratch[5] = longWords[0]!;
-    scratch[6] = longWords[1]!;
+    scratch[5] = low;
+    scratch[6] = high;
     this.#lastSeries = this.series.intern();
     return this.#lastSeries;
   }
@@ -179,8 +205,8 @@ export class Batch {
       scratch[position] = strings[name];
     });
     longBits[0] = processPid;
-    scratch[pidAt] = longWords[0]!;
-    scratch[pidAt + 1] = longWords[1]!;
+    scratch[resourcePidAt] = longWords[0]!;
+    scratch[resourcePidAt + 1] = longWords[1]!;
     scratch[resourceAttributesAt] = attributes;
     return this.resources.intern();
   }
@@ -230,7 +256,7 @@ export class Batch {
   }
 
   resourcePid(resource: number): bigint {
-    return getLong(this.resources, resource, pidAt);
+    return getLong(this.resources, resource, resourcePidAt);
   }
 
   resourceAttributes(resource: number): number {
@@ -253,7 +279,7 @@ export class Batch {
   }
 
   dateOfRow(row: number): number {
-    return dateOf(this.time.get(row));
+    return Math.floor(this.time.number(row) / microsPerDay); // exact to 2^53 microseconds, the year 2255
   }
 
   /** service_name of a row. */

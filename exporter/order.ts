@@ -29,7 +29,7 @@ export function groupSamples(batch: Batch, wanted: (row: number) => boolean): Sa
   let lastRows: number[] = [];
   for (let row = 0; row < batch.rows; row++) {
     if (!wanted(row)) continue;
-    times[row] = Number(batch.time.get(row)); // exact to 2^53 microseconds, the year 2255
+    times[row] = batch.time.number(row); // exact to 2^53 microseconds, the year 2255
     const hour = Math.floor(times[row]! / microsPerHour);
     if (hour !== lastHour) {
       lastHour = hour;

@@ -1,19 +1,30 @@
 // The lake's columns (schemas/lake/columns.ts) as Parquet schema elements: the plainest types that all
 // engines share. Lists and maps are the three-level forms of the format's specification.
 import type { SchemaElement } from 'hyparquet';
-import { type Column, frameColumns, hotColumns, hotStackDateColumn, sampleColumns, stackColumns } from '../schemas/lake/columns.ts';
+import type { FileShape } from '../lib/parquet/file.ts';
+import {
+  type Column,
+  frameColumns,
+  hotColumns,
+  hotStackDateColumn,
+  sampleColumns,
+  schemaVersion,
+  schemaVersionKey,
+  stackColumns,
+} from '../schemas/lake/columns.ts';
 import type { LakeTable } from '../schemas/lake/paths.ts';
+import { statisticsBytesMax } from './limits.ts';
 
 /** `public`: as engines that are not ours read it. `private`: hot and carried objects, with where the row came from. */
 export type ShapeKind = 'public' | 'private';
 
-export function tableColumns(table: LakeTable, kind: ShapeKind): readonly Column[] {
+function tableColumns(table: LakeTable, kind: ShapeKind): readonly Column[] {
   const columns: readonly Column[] = table === 'samples' ? sampleColumns : stackColumns;
   if (kind === 'public') return columns;
   return table === 'samples' ? [...columns, ...hotColumns] : [...columns, ...hotColumns, hotStackDateColumn];
 }
 
-export function tableSchema(table: LakeTable, kind: ShapeKind): SchemaElement[] {
+function tableSchema(table: LakeTable, kind: ShapeKind): SchemaElement[] {
   const columns = tableColumns(table, kind);
   return [{ name: 'schema', num_children: columns.length }, ...columns.flatMap(columnElements)];
 }
@@ -68,3 +79,18 @@ function frameElements(name: string, repetition_type: 'OPTIONAL' | 'REQUIRED'): 
     ...frameColumns.map((column) => leaf(column.name, column.type, column.nullable ? 'OPTIONAL' : 'REQUIRED')),
   ];
 }
+
+const shape = (table: LakeTable, kind: ShapeKind): FileShape => ({
+  schema: tableSchema(table, kind),
+  metadata: [{ key: schemaVersionKey, value: String(schemaVersion) }],
+  // Level 3 is zstd's own default; 12 gave the same size on these columns, which are encoded before. What lives for
+  // a day at most gets the cheapest level that still saves disk, and no bounds.
+  level: kind === 'public' ? 3 : 1,
+  statistics: kind === 'public',
+  statisticsBytesMax,
+});
+
+export const shapes = {
+  samples: { public: shape('samples', 'public'), private: shape('samples', 'private') },
+  stacks: { public: shape('stacks', 'public'), private: shape('stacks', 'private') },
+} as const;

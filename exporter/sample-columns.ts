@@ -1,82 +1,92 @@
-// The sample rows of one row group, column by column, as values for the Parquet writer.
-import type { DecodedArray } from 'hyparquet';
-import { nullInt32, nullInt64, type ResourceStringColumn, resourceStringColumns } from '../schemas/rows/message.ts';
-import { type Batch, seriesWords } from './batch.ts';
-import type { ColumnPart } from './parquet-file.ts';
+// The sample rows of one row group, column by column, as the Parquet writer takes them: numbers of texts
+// and words, so that no value of a row becomes a JavaScript value.
 
-/** `rows` are batch rows in file order. */
-export function sampleParts(batch: Batch, rows: Uint32Array): ColumnPart[] {
-  const series = Uint32Array.from(rows, (row) => batch.seriesOf.get(row));
-  const resource = Uint32Array.from(series, (index) => batch.series.word(index, seriesWords.resource));
-  const strings = new Map<string, () => DecodedArray>(
-    resourceStringColumns.map((name, position) => [name, () => values(resource, (index) => optionalString(batch, batch.resourceString(index, position)))]),
+import { isDeltaExact } from '../lib/parquet/delta.ts';
+import { codeTexts, mapColumns } from '../lib/parquet/nested.ts';
+import { type Column, ints, longs, optionalTexts, optionalWords, required, tableTexts } from '../lib/parquet/values.ts';
+import { nullInt32, resourceStringColumns } from '../schemas/rows/message.ts';
+import { type Batch, resourcePidAt, seriesWords } from './batch.ts';
+import type { WordTable } from './words.ts';
+
+const nullLong = [0, 0x8000_0000] as const;
+const nullInt = [nullInt32 >>> 0] as const;
+const serviceName = resourceStringColumns.indexOf('service_name');
+const executableName = resourceStringColumns.indexOf('process_executable_name');
+
+/** In the order of schemas/lake/columns.ts. `rows` are batch rows in file order. */
+export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Column> {
+  const { length } = rows;
+  const { strings } = batch;
+  const series = batch.seriesOf.gather(rows);
+  const resource = through(batch.series, seriesWords.resource, series);
+  const type = through(batch.series, seriesWords.type, series);
+  const text = (name: string, codes: Uint32Array) => required(name, length, tableTexts(codes, strings));
+  const optional = (name: string, codes: Uint32Array) => optionalTexts(name, tableTexts(codes, strings));
+  const resourceText = (position: number) => optional(resourceStringColumns[position]!, through(batch.resources, position, resource));
+
+  yield time(batch, rows);
+  yield optionalWords('duration_ns', { kind: 'words', type: 'INT64', words: batch.duration.gather(rows) }, nullLong);
+  yield text('sample_type', through(batch.types, 0, type));
+  yield text('sample_unit', through(batch.types, 1, type));
+  yield required('value', length, { kind: 'words', type: 'INT64', words: batch.value.gather(rows) });
+  yield required('count', length, { kind: 'words', type: 'INT64', words: batch.count.gather(rows) });
+  yield required('weight', length, { kind: 'words', type: 'DOUBLE', words: batch.weight.gather(rows) });
+  yield required('stack_id', length, tableTexts(batch.stack.gather(rows), batch.stackIds));
+  yield* linkColumns(batch, batch.link.gather(rows));
+  yield text('service_name', through(batch.resources, serviceName, resource));
+  for (let position = serviceName + 1; position < executableName; position++) yield resourceText(position);
+  yield optionalWords('process_pid', longsThrough(batch.resources, resourcePidAt, resource), nullLong);
+  yield optionalWords('thread_id', longsThrough(batch.series, seriesWords.threadId, series), nullLong);
+  yield optionalWords('cpu_logical_number', { kind: 'words', type: 'INT32', words: batch.cpu.gather(rows) }, nullInt);
+  for (let position = executableName; position < resourceStringColumns.length; position++) yield resourceText(position);
+  yield optional('thread_name', through(batch.series, seriesWords.threadName, series));
+  yield optional('profile_id', through(batch.series, seriesWords.profileId, series));
+  yield optional('scope_name', through(batch.series, seriesWords.scopeName, series));
+  yield* mapColumns(
+    'resource_attributes',
+    resource.map((index) => batch.resourceAttributes(index)),
+    batch.maps,
   );
-  const resourceColumn = (name: ResourceStringColumn): ColumnPart => ({ name, data: strings.get(name)! });
-  const seriesString = (name: string, word: number): ColumnPart => ({
-    name,
-    data: () => values(series, (index) => optionalString(batch, batch.series.word(index, word))),
-  });
-  const link = (name: string, of: (link: number) => string, bloom: boolean): ColumnPart => ({
-    name,
-    bloom,
-    data: () => values(rows, (row) => of(batch.link.get(row)) || null),
-  });
-  const typeOf = (index: number, word: number) => batch.strings[batch.types.word(batch.series.word(index, seriesWords.type), word)]!;
-  return [
-    // Sorted by thread, time goes up in small steps: deltas are a quarter of its 8 bytes.
-    { name: 'time', delta: true, data: () => BigInt64Array.from(rows, (row) => batch.time.get(row)) },
-    { name: 'duration_ns', data: () => values(rows, (row) => optionalLong(batch.duration.get(row))) },
-    { name: 'sample_type', data: () => values(series, (index) => typeOf(index, 0)) },
-    { name: 'sample_unit', data: () => values(series, (index) => typeOf(index, 1)) },
-    { name: 'value', data: () => BigInt64Array.from(rows, (row) => batch.value.get(row)) },
-    { name: 'count', data: () => BigInt64Array.from(rows, (row) => batch.count.get(row)) },
-    { name: 'weight', data: () => Float64Array.from(rows, (row) => batch.weight.get(row)) },
-    { name: 'stack_id', data: () => values(rows, (row) => batch.stackIds[batch.stack.get(row)]!) },
-    // A trace's samples are looked up by its id, which no order helps: the filter does. One on stack_id
-    // would cost half of the whole file's time and answer nothing that its service prefix does not.
-    link('trace_id', (index) => batch.traceIds[index]!, true),
-    link('span_id', (index) => batch.spanIds[index]!, false),
-    link('link_source', (index) => batch.strings[batch.linkSources[index]!]!, false),
-    {
-      name: 'service_name',
-      data: () => values(resource, (index) => batch.strings[batch.resourceString(index, resourceStringColumns.indexOf('service_name'))]!),
-    },
-    ...resourceStringColumns.slice(1, resourceStringColumns.indexOf('process_executable_name')).map(resourceColumn),
-    { name: 'process_pid', data: () => values(resource, (index) => optionalLong(batch.resourcePid(index))) },
-    { name: 'thread_id', data: () => values(series, (index) => optionalLong(batch.seriesThreadId(index))) },
-    { name: 'cpu_logical_number', data: () => values(rows, (row) => (batch.cpu.get(row) === nullInt32 ? null : batch.cpu.get(row))) },
-    resourceColumn('process_executable_name'),
-    resourceColumn('process_executable_path'),
-    seriesString('thread_name', seriesWords.threadName),
-    seriesString('profile_id', seriesWords.profileId),
-    seriesString('scope_name', seriesWords.scopeName),
-    { name: 'resource_attributes', statistics: false, data: () => values(resource, (index) => optionalMap(batch, batch.resourceAttributes(index))) },
-    { name: 'attributes', statistics: false, data: () => values(rows, (row) => optionalMap(batch, batch.attributes.get(row))) },
-  ];
+  yield* mapColumns('attributes', batch.attributes.gather(rows), batch.maps);
+}
+
+/** Sorted by thread, time goes up in small steps: deltas are a quarter of its 8 bytes. */
+function time(batch: Batch, rows: Uint32Array): Column {
+  const values = batch.time.gatherNumbers(rows);
+  if (isDeltaExact(values)) return required('time', rows.length, { kind: 'deltas', values });
+  return required('time', rows.length, { kind: 'words', type: 'INT64', words: batch.time.gather(rows) });
+}
+
+function* linkColumns(batch: Batch, links: Uint32Array): Generator<Column> {
+  const column = (name: string, of: (link: number) => string) => {
+    const { codes, table } = codeTexts(links, of);
+    return optionalTexts(name, tableTexts(codes, table));
+  };
+  // A trace's samples are looked up by its id, which no order helps: the filter does. One on stack_id
+  // would cost half of the whole file's time and answer nothing that its service prefix does not.
+  yield { ...column('trace_id', (link) => batch.traceIds[link]!), bloom: true };
+  yield column('span_id', (link) => batch.spanIds[link]!);
+  yield column('link_source', (link) => batch.strings[batch.linkSources[link]!]!);
 }
 
 /** What hot and carried objects have beside the public columns. */
-export function originParts(shard: number, offsets: readonly number[]): ColumnPart[] {
-  return [
-    { name: '_shard', data: () => new Int32Array(offsets.length).fill(shard) },
-    { name: '_offset', data: () => BigInt64Array.from(offsets, (offset) => BigInt(offset)) },
-  ];
+export function* originColumns(shard: number, rows: Uint32Array, offsetOf: (row: number) => number): Generator<Column> {
+  yield required('_shard', rows.length, ints(new Int32Array(rows.length).fill(shard)));
+  yield required('_offset', rows.length, longs(BigInt64Array.from(rows, (row) => BigInt(offsetOf(row)))));
 }
 
-export function values(of: Uint32Array, value: (index: number) => unknown): unknown[] {
-  const result = new Array<unknown>(of.length);
-  for (let i = 0; i < of.length; i++) result[i] = value(of[i]!);
-  return result;
+/** One word of each row's tuple. */
+export function through(table: WordTable, position: number, of: Uint32Array): Uint32Array {
+  const words = new Uint32Array(of.length);
+  for (let row = 0; row < of.length; row++) words[row] = table.word(of[row]!, position);
+  return words;
 }
 
-function optionalString(batch: Batch, index: number): string | null {
-  return index === 0 ? null : batch.strings[index]!;
-}
-
-function optionalLong(value: bigint): bigint | null {
-  return value === nullInt64 ? null : value;
-}
-
-function optionalMap(batch: Batch, index: number): unknown {
-  return index === 0 ? null : batch.maps[index]!;
+function longsThrough(table: WordTable, position: number, of: Uint32Array) {
+  const words = new Uint32Array(2 * of.length);
+  for (let row = 0; row < of.length; row++) {
+    words[2 * row] = table.word(of[row]!, position);
+    words[2 * row + 1] = table.word(of[row]!, position + 1);
+  }
+  return { kind: 'words', type: 'INT64', words } as const;
 }

@@ -1,12 +1,13 @@
-// Whole files and objects of both tables from a batch. The generators stop after each row group (about
-// a second of one core), so that the worker can take messages and write hot objects in between.
+// Whole files and objects of both tables from a batch. The generators stop after each row group (a tenth
+// of a second of one core), so that the worker can take messages and write hot objects in between.
+import { ParquetFile, type WrittenFile } from '../lib/parquet/file.ts';
+import type { Column } from '../lib/parquet/values.ts';
 import type { LakeTable } from '../schemas/lake/paths.ts';
 import type { Batch } from './batch.ts';
 import { rowGroupFramesMax, rowGroupRows } from './limits.ts';
-import { type ColumnPart, ParquetFile, type TableShape, type WrittenFile } from './parquet-file.ts';
-import { type ShapeKind, tableSchema } from './parquet-schema.ts';
-import { originParts, sampleParts } from './sample-columns.ts';
-import { FrameValues, stackDateParts, stackParts } from './stack-columns.ts';
+import { shapes } from './parquet-schema.ts';
+import { originColumns, sampleColumns } from './sample-columns.ts';
+import { stackColumns, stackDateColumn } from './stack-columns.ts';
 
 /** Where the rows of a private object came from. */
 export interface Origin {
@@ -17,16 +18,13 @@ export interface Origin {
 
 /** Writes batch rows, in the order given, to a new file (or to memory where `path` is null). */
 export function* writeTable(table: LakeTable, path: string | null, batch: Batch, rows: Uint32Array, origin: Origin | null): Generator<void, TableResult> {
-  const kind: ShapeKind = origin === null ? 'public' : 'private';
-  const file = new ParquetFile(path, shapes[table][kind]);
+  const file = new ParquetFile(path, shapes[table][origin === null ? 'public' : 'private']);
   let finished = false;
   try {
-    const frames = new FrameValues(batch);
     for (let start = 0; start < rows.length; ) {
       const end = table === 'samples' ? Math.min(start + rowGroupRows, rows.length) : stackGroupEnd(batch, rows, start);
       const part = rows.subarray(start, end);
-      const columns = table === 'samples' ? sampleParts(batch, part) : stackParts(batch, part, frames);
-      file.writeRowGroup([...columns, ...(origin === null ? [] : privateParts(table, batch, part, origin))], part.length);
+      file.writeRowGroup(columnsOf(table, batch, part, origin), part.length);
       start = end;
       yield;
     }
@@ -51,9 +49,11 @@ export function finish<T>(work: Generator<void, T>): T {
   }
 }
 
-function privateParts(table: LakeTable, batch: Batch, rows: Uint32Array, origin: Origin): ColumnPart[] {
-  const origins = originParts(origin.shard, Array.from(rows, origin.offsetOf));
-  return table === 'samples' ? origins : [...origins, ...stackDateParts(batch, rows)];
+function* columnsOf(table: LakeTable, batch: Batch, rows: Uint32Array, origin: Origin | null): Generator<Column> {
+  yield* table === 'samples' ? sampleColumns(batch, rows) : stackColumns(batch, rows);
+  if (origin === null) return;
+  yield* originColumns(origin.shard, rows, origin.offsetOf);
+  if (table === 'stacks') yield* stackDateColumn(batch, rows);
 }
 
 function stackGroupEnd(batch: Batch, stacks: Uint32Array, start: number): number {
@@ -67,9 +67,3 @@ function stackGroupEnd(batch: Batch, stacks: Uint32Array, start: number): number
   }
   return end;
 }
-
-const shape = (table: LakeTable, kind: ShapeKind): TableShape => ({ schema: tableSchema(table, kind), fast: kind === 'private' });
-const shapes = {
-  samples: { public: shape('samples', 'public'), private: shape('samples', 'private') },
-  stacks: { public: shape('stacks', 'public'), private: shape('stacks', 'private') },
-} as const;

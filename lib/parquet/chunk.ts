@@ -1,0 +1,244 @@
+// One column chunk: at most a dictionary page and one data page (v2), what they say about themselves,
+// and the bounds that readers skip by.
+//   chunk = [header zstd(dictionary)] header repetition levels, definition levels, zstd(values)
+import type { ColumnChunk, CompressionCodec, Encoding, SchemaElement, Statistics } from 'hyparquet';
+import type { ByteWriter } from 'hyparquet-writer';
+import { BloomBuilder } from 'hyparquet-writer/src/bloom.js';
+import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
+import { putDelta } from './delta.ts';
+import { type Dictionary, DictionaryMaker, textAt, textBounds } from './dictionary.ts';
+import { GrowingBytes } from './growing-bytes.ts';
+import { bitWidth, putHybrid } from './hybrid.ts';
+import { type CodedTexts, type Column, type FixedWords, wordsOf } from './values.ts';
+
+/** Chunks of so few bytes are not compressed: the frame alone takes a dozen, and a call 10 us. */
+const compressBytesMin = 64;
+
+export interface ChunkOptions {
+  readonly compress: (bytes: Uint8Array) => Uint8Array;
+  readonly statistics: boolean;
+}
+
+export interface WrittenChunk {
+  readonly chunk: ColumnChunk;
+  readonly bloomFilter: Uint32Array | undefined;
+}
+
+/** What the values of a chunk became. */
+interface Encoded {
+  readonly encoding: Encoding;
+  readonly dictionary: Dictionary | null;
+  readonly bounds: Partial<Statistics>;
+  readonly bloomFilter: Uint32Array | undefined;
+}
+
+export class ChunkWriter {
+  readonly #options: ChunkOptions;
+  readonly #maker = new DictionaryMaker();
+  readonly #levels = new GrowingBytes();
+  readonly #body = new GrowingBytes();
+
+  constructor(options: ChunkOptions) {
+    this.#options = options;
+  }
+
+  write(writer: ByteWriter, column: Column, element: SchemaElement): WrittenChunk {
+    const statistics = this.#options.statistics && column.statistics !== false;
+    const start = writer.offset;
+    const { repetition, definition } = this.#putLevels(column);
+    this.#body.clear();
+    const encoded = this.#encode(column, element, statistics);
+    const { dictionary, encoding } = encoded;
+    const small = this.#body.length + (dictionary?.bytes.length ?? 0) < compressBytesMin;
+    const compress = (bytes: Uint8Array) => (small ? bytes : this.#options.compress(bytes));
+    const codec: CompressionCodec = small ? 'UNCOMPRESSED' : 'ZSTD';
+    let uncompressed = 0;
+    if (dictionary !== null) uncompressed += writeDictionary(writer, dictionary, compress);
+    const dataOffset = writer.offset;
+    const body = compress(this.#body.view());
+    const header = {
+      num_values: column.slots,
+      num_nulls: column.nulls,
+      num_rows: column.rows,
+      encoding,
+      definition_levels_byte_length: definition,
+      repetition_levels_byte_length: repetition,
+      is_compressed: !small,
+    };
+    const sizes = { uncompressed_page_size: this.#levels.length + this.#body.length, compressed_page_size: this.#levels.length + body.length };
+    writePageHeader(writer, { type: 'DATA_PAGE_V2', ...sizes, data_page_header_v2: header });
+    uncompressed += writer.offset - dataOffset + sizes.uncompressed_page_size;
+    writer.appendBytes(this.#levels.view());
+    writer.appendBytes(body);
+    const chunk: ColumnChunk = {
+      file_offset: BigInt(start),
+      meta_data: {
+        type: element.type!,
+        encodings: dictionary === null ? [encoding] : ['PLAIN', encoding],
+        path_in_schema: [...column.path],
+        codec,
+        num_values: BigInt(column.slots),
+        total_compressed_size: BigInt(writer.offset - start),
+        total_uncompressed_size: BigInt(uncompressed),
+        data_page_offset: BigInt(dataOffset),
+        ...(dictionary === null ? {} : { dictionary_page_offset: BigInt(start) }),
+        ...(statistics ? { statistics: { ...encoded.bounds, null_count: BigInt(column.nulls) }, encoding_stats: pagesOf(encoded) } : {}),
+      },
+    };
+    return { chunk, bloomFilter: encoded.bloomFilter };
+  }
+
+  #putLevels({ levels, slots }: Column): { repetition: number; definition: number } {
+    this.#levels.clear();
+    if (levels.repetition !== null) putHybrid(this.#levels, levels.repetition, slots, 1);
+    const repetition = this.#levels.length;
+    if (levels.definition !== null) putHybrid(this.#levels, levels.definition, slots, bitWidth(levels.definitionMax));
+    return { repetition, definition: this.#levels.length - repetition };
+  }
+
+  #encode(column: Column, element: SchemaElement, statistics: boolean): Encoded {
+    const { values } = column;
+    switch (values.kind) {
+      case 'texts':
+        return this.#encodeTexts(values, element, statistics, column.bloom === true && this.#options.statistics);
+      case 'words':
+        return this.#encodeWords(values, statistics);
+      case 'deltas':
+        putDelta(this.#body, values.values);
+        return { encoding: 'DELTA_BINARY_PACKED', dictionary: null, bounds: statistics ? deltaBounds(values.values) : {}, bloomFilter: undefined };
+      case 'booleans':
+        return this.#encodeBooleans(values.values, statistics);
+      default:
+        return values satisfies never;
+    }
+  }
+
+  #encodeTexts(values: CodedTexts, element: SchemaElement, statistics: boolean, bloom: boolean): Encoded {
+    const dictionary = this.#maker.texts(values);
+    const bounds = statistics && dictionary.length > 0 ? boundsOfTexts(dictionary) : {};
+    const bloomFilter = bloom ? bloomOf(dictionary, element) : undefined;
+    // Where most values are there once, a dictionary is the column and its indexes on top.
+    if (dictionary.length > 0 && 2 * dictionary.length <= values.codes.length) return { ...this.#putIndexes(dictionary), bounds, bloomFilter };
+    this.#putPlainTexts(dictionary);
+    return { encoding: 'PLAIN', dictionary: null, bounds, bloomFilter };
+  }
+
+  #encodeWords(values: FixedWords, statistics: boolean): Encoded {
+    const { words, type } = values;
+    const length = words.length / wordsOf[type];
+    const dictionary = this.#maker.words(values, Math.floor(length / 2));
+    if (dictionary !== null && dictionary.length > 0) {
+      const bytes = new Uint8Array(dictionary.bytes.view());
+      const bounds = statistics ? boundsOfWords({ kind: 'words', type, words: new Uint32Array(bytes.buffer) }) : {};
+      return { ...this.#putIndexes(dictionary), bounds, bloomFilter: undefined };
+    }
+    const bytes = Buffer.from(words.buffer, words.byteOffset, words.byteLength);
+    this.#body.room(bytes.length).set(bytes, this.#body.length);
+    this.#body.length += bytes.length;
+    return { encoding: 'PLAIN', dictionary: null, bounds: statistics ? boundsOfWords(values) : {}, bloomFilter: undefined };
+  }
+
+  #encodeBooleans(values: Uint32Array, statistics: boolean): Encoded {
+    const body = this.#body;
+    body.uint32(0);
+    putHybrid(body, values, values.length, 1);
+    body.data.writeUInt32LE(body.length - 4, 0);
+    const bounds = statistics && values.length > 0 ? { min_value: !values.includes(0), max_value: values.includes(1) } : {};
+    return { encoding: 'RLE', dictionary: null, bounds, bloomFilter: undefined };
+  }
+
+  #putIndexes(dictionary: Dictionary): Pick<Encoded, 'encoding' | 'dictionary'> {
+    const width = bitWidth(dictionary.length - 1);
+    this.#body.byte(width);
+    putHybrid(this.#body, dictionary.indexes, dictionary.indexes.length, width);
+    return { encoding: 'RLE_DICTIONARY', dictionary };
+  }
+
+  #putPlainTexts({ length, indexes, bytes, ends }: Dictionary): void {
+    const body = this.#body;
+    if (length === indexes.length) {
+      // Each once: the dictionary is the column.
+      body.room(bytes.length).set(bytes.view(), 0);
+      body.length = bytes.length;
+      return;
+    }
+    for (let row = 0; row < indexes.length; row++) {
+      const entry = indexes[row]!;
+      const from = entry === 0 ? 0 : ends[entry - 1]!;
+      const size = ends[entry]! - from;
+      bytes.data.copy(body.room(size), body.length, from, from + size);
+      body.length += size;
+    }
+  }
+}
+
+function writeDictionary(writer: ByteWriter, { bytes, length }: Dictionary, compress: (bytes: Uint8Array) => Uint8Array): number {
+  const start = writer.offset;
+  const compressed = compress(bytes.view());
+  const sizes = { uncompressed_page_size: bytes.length, compressed_page_size: compressed.length };
+  writePageHeader(writer, { type: 'DICTIONARY_PAGE', ...sizes, dictionary_page_header: { num_values: length, encoding: 'PLAIN' } });
+  const headerBytes = writer.offset - start;
+  writer.appendBytes(compressed);
+  return headerBytes + bytes.length;
+}
+
+function pagesOf({ dictionary, encoding }: Encoded) {
+  const data = { page_type: 'DATA_PAGE_V2' as const, encoding, count: 1 };
+  return dictionary === null ? [data] : [{ page_type: 'DICTIONARY_PAGE' as const, encoding: 'PLAIN' as const, count: 1 }, data];
+}
+
+function boundsOfTexts(dictionary: Dictionary): Partial<Statistics> {
+  const { least, most } = textBounds(dictionary);
+  return { min_value: textAt(dictionary, least), max_value: textAt(dictionary, most) };
+}
+
+function deltaBounds(values: Float64Array): Partial<Statistics> {
+  if (values.length === 0) return {};
+  let [least, most] = [values[0]!, values[0]!];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return { min_value: BigInt(least), max_value: BigInt(most) };
+}
+
+function boundsOfWords({ words, type }: FixedWords): Partial<Statistics> {
+  if (words.length === 0) return {};
+  const bytes = words.byteOffset % 8 === 0 ? words : words.slice();
+  switch (type) {
+    case 'INT64': {
+      const values = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+      return leastAndMost(values);
+    }
+    case 'INT32':
+      return leastAndMost(new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length));
+    case 'DOUBLE': {
+      const { min_value, max_value } = leastAndMost(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 2).filter((value) => !Number.isNaN(value)));
+      // The format asks for it: a reader may compare by bits.
+      return { ...(min_value === undefined ? {} : { min_value: min_value || -0, max_value: max_value || 0 }) };
+    }
+    default:
+      return type satisfies never;
+  }
+}
+
+function leastAndMost<T extends number | bigint>(values: Iterable<T>): { min_value?: T; max_value?: T } {
+  let least: T | undefined;
+  let most: T | undefined;
+  for (const value of values) {
+    if (least === undefined || value < least) least = value;
+    if (most === undefined || value > most) most = value;
+  }
+  return least === undefined || most === undefined ? {} : { min_value: least, max_value: most };
+}
+
+function bloomOf(dictionary: Dictionary, element: SchemaElement): Uint32Array | undefined {
+  const builder = new BloomBuilder(element);
+  const { data } = dictionary.bytes;
+  let start = 0;
+  for (let entry = 0; entry < dictionary.length; entry++) {
+    builder.insert(data.toString('utf8', start + 4, dictionary.ends[entry]!));
+    start = dictionary.ends[entry]!;
+  }
+  return builder.finalize();
+}
