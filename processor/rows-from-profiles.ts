@@ -5,7 +5,7 @@
 import { shardOf } from '../schemas/lake/shard.ts';
 import { servicePart } from '../schemas/lake/stack-id.ts';
 import { timeOriginalAttribute } from '../schemas/otlp/attributes.ts';
-import type { RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
+import type { FrameRow, RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
 import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts';
 import { valueText } from './attribute-values.ts';
 import type { KnownStacks } from './known-stacks.ts';
@@ -88,11 +88,16 @@ interface CurrentProfile extends PreparedProfile {
   readonly kind: 0 | 1;
 }
 
+interface FrameRange {
+  readonly first: number;
+  readonly end: number;
+}
+
 /** This message's part of an output. */
 interface ShardRows {
   readonly output: ShardOutput;
   /** Frame rows of a location, by its index and kind. */
-  readonly frames: Map<number, { readonly first: number; readonly end: number }>;
+  readonly frames: Map<number, FrameRange>;
   readonly resources: Map<ServiceResource, number>;
   readonly links: number[];
   profile: number;
@@ -352,13 +357,17 @@ class MessageRows {
     for (const location of use.stack.locations) {
       const key = 2 * location.index + use.kind;
       const known = frames.get(key);
-      if (known) for (let row = known.first; row < known.end; row++) output.builder.repeatFrame(row);
-      else {
-        const rows = reader.frames(location).map((frame) => output.builder.addFrame(frame));
-        frames.set(key, { first: rows[0]!, end: rows.at(-1)! + 1 });
-      }
+      const range = known ?? this.#addFrames(use.shard, key, reader.frames(location));
+      for (let row = range.first; row < range.end; row++) output.builder.stackFrame(row);
     }
     this.#counts.stacks++;
+  }
+
+  #addFrames({ output, frames }: ShardRows, key: number, rows: readonly FrameRow[]): FrameRange {
+    const added = rows.map((frame) => output.builder.addFrame(frame));
+    const range = { first: added[0]!, end: added.at(-1)! + 1 };
+    frames.set(key, range);
+    return range;
   }
 }
 

@@ -112,7 +112,7 @@ function stackOf({ stacks, strings, stackIds }: RowsMessage, id: string, date: n
       date,
       service: strings[stacks.serviceName[row]!]!,
       cut: strings[stacks.cut[row]!]!,
-      frames: Array.from({ length: last - first }, (_, index) => plain(first + index)),
+      frames: Array.from({ length: last - first }, (_, index) => plain(stacks.frame[first + index]!)),
     };
   }
   return null;

@@ -1,5 +1,6 @@
 // Grows a row message column by column: the processor's output, one builder per shard, and what tests
 // of the exporter are fed. Texts go in, table indices stay inside; what repeats is interned.
+import { Uint32List } from '../../lib/lists.ts';
 import {
   type FrameColumns,
   type MapIndex,
@@ -88,7 +89,8 @@ export class RowsBuilder {
   #segment: { offset: number; appendTimeMillis: number; rowStart: number; stackStart: number; profiles: ProfileRange[] } | null = null;
   #profile: { digest: string; rowStart: number } | null = null;
   #samples: Mutable<SampleColumns> = newSamples(firstCapacity);
-  #stacks: Mutable<Omit<StackColumns, 'frames'>> = newStacks(firstCapacity);
+  #stacks: Mutable<Omit<StackColumns, 'frame' | 'frames'>> = newStacks(firstCapacity);
+  readonly #stackFrames = new Uint32List(firstCapacity);
   #frames: Mutable<FrameColumns> = newFrames(firstCapacity);
   #stringBytes = 0;
 
@@ -112,6 +114,7 @@ export class RowsBuilder {
     return (
       84 * this.#samples.length +
       20 * this.#stacks.length +
+      4 * this.#stackFrames.length +
       49 * this.#frames.length +
       16 * this.#stackIds.length +
       80 * this.#resources.length +
@@ -184,10 +187,10 @@ export class RowsBuilder {
   /** Leaf first. */
   addStack(stack: StackRow, frames: readonly FrameRow[]): void {
     this.beginStack(stack);
-    for (const frame of frames) this.addFrame(frame);
+    for (const frame of frames) this.stackFrame(this.addFrame(frame));
   }
 
-  /** The frames added from here on, up to the next stack, are this stack's. */
+  /** What stackFrame is given from here on, up to the next stack, are this stack's frames. */
   beginStack(stack: StackRow): void {
     const row = this.#stacks.length;
     if (row + 1 === this.#stacks.frameStart.length) this.#stacks = grown(this.#stacks);
@@ -197,12 +200,14 @@ export class RowsBuilder {
     columns.date[row] = stack.date;
     columns.serviceName[row] = this.string(stack.serviceName ?? '');
     columns.cut[row] = this.string(stack.cut ?? '');
-    columns.frameStart[row] = this.#frames.length;
+    columns.frameStart[row] = this.#stackFrames.length;
   }
 
-  /** Returns the frame's row, for repeatFrame. */
+  /** Returns the frame's index in the table, for stackFrame; the table does not look for equal ones. */
   addFrame(frame: FrameRow): number {
-    const row = this.#nextFrame();
+    const row = this.#frames.length;
+    if (row === this.#frames.function.length) this.#frames = grown(this.#frames);
+    this.#frames.length = row + 1;
     const columns = this.#frames;
     columns.function[row] = this.string(frame.function ?? '');
     columns.systemName[row] = this.string(frame.systemName ?? '');
@@ -217,28 +222,10 @@ export class RowsBuilder {
     return row;
   }
 
-  /** The same frame again, without looking its texts up. */
-  repeatFrame(from: number): void {
-    const row = this.#nextFrame();
-    const columns = this.#frames;
-    columns.function[row] = columns.function[from]!;
-    columns.systemName[row] = columns.systemName[from]!;
-    columns.file[row] = columns.file[from]!;
-    columns.line[row] = columns.line[from]!;
-    columns.column[row] = columns.column[from]!;
-    columns.inlined[row] = columns.inlined[from]!;
-    columns.type[row] = columns.type[from]!;
-    columns.mapping[row] = columns.mapping[from]!;
-    columns.buildId[row] = columns.buildId[from]!;
-    columns.address[row] = columns.address[from]!;
-  }
-
-  #nextFrame(): number {
+  /** The next frame of the stack that was begun last, leaf first. */
+  stackFrame(frame: number): void {
     if (this.#stacks.length === 0) throw new Error('row message: a frame before its stack');
-    const row = this.#frames.length;
-    if (row === this.#frames.function.length) this.#frames = grown(this.#frames);
-    this.#frames.length = row + 1;
-    return row;
+    this.#stackFrames.push(frame);
   }
 
   beginSegment(offset: number, appendTimeMillis: number): void {
@@ -270,7 +257,7 @@ export class RowsBuilder {
   /** Source range (from, to]. The message shares the builder's memory: the builder is done with. */
   build(from: number, to: number): RowsMessage {
     if (this.#segment) throw new Error('row message: built inside a segment');
-    this.#stacks.frameStart[this.#stacks.length] = this.#frames.length;
+    this.#stacks.frameStart[this.#stacks.length] = this.#stackFrames.length;
     return {
       ...this.#source,
       from,
@@ -282,7 +269,12 @@ export class RowsBuilder {
       stackIds: this.#stackIds.entries,
       resources: this.#resourceColumns(),
       samples: trimmed(this.#samples),
-      stacks: { ...trimmed(this.#stacks), frameStart: this.#stacks.frameStart.subarray(0, this.#stacks.length + 1), frames: trimmed(this.#frames) },
+      stacks: {
+        ...trimmed(this.#stacks),
+        frameStart: this.#stacks.frameStart.subarray(0, this.#stacks.length + 1),
+        frame: this.#stackFrames.done(),
+        frames: trimmed(this.#frames),
+      },
       segments: this.#segments,
     };
   }
@@ -342,7 +334,7 @@ function newSamples(capacity: number): SampleColumns {
   };
 }
 
-function newStacks(capacity: number): Omit<StackColumns, 'frames'> {
+function newStacks(capacity: number): Omit<StackColumns, 'frame' | 'frames'> {
   const uint32 = () => new Uint32Array(capacity);
   return { length: 0, id: uint32(), date: new Int32Array(capacity), serviceName: uint32(), cut: uint32(), frameStart: new Uint32Array(capacity) };
 }

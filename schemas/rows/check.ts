@@ -12,7 +12,8 @@ export function checkMessage(message: RowsMessage): void {
   checkSamples(samples, message);
   checkIndices(stacks.id, stackIds.length, 'stack id of a stack');
   for (const column of [stacks.serviceName, stacks.cut]) checkIndices(column, strings.length, 'string of a stack');
-  checkEnds(stacks.frameStart.subarray(1), stacks.frames.length, 'frame');
+  checkEnds(stacks.frameStart.subarray(1), stacks.frame.length, 'frame');
+  if (stacks.frame.length > 0) checkIndices(stacks.frame, stacks.frames.length, 'frame of a stack');
   const { frames } = stacks;
   for (const column of [frames.function, frames.systemName, frames.file, frames.type, frames.mapping, frames.buildId]) {
     checkIndices(column, strings.length, 'string of a frame');

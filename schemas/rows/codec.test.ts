@@ -92,7 +92,7 @@ describe('row messages on the wire', () => {
     expect([samples.length, stacks.length, stacks.frames.length]).toEqual([5000, 5000, 10_000]);
     for (let row = 0; row < 5000; row++) {
       expect(samples.time[row]).toBe(BigInt(row));
-      expect(strings[stacks.frames.function[stacks.frameStart[row]!]!]).toBe(`f${row}`);
+      expect(strings[stacks.frames.function[stacks.frame[stacks.frameStart[row]!]!]!]).toBe(`f${row}`);
       expect(stackIds[samples.stack[row]!]).toBe(row.toString(16).padStart(32, '0'));
     }
   });
@@ -137,6 +137,7 @@ describe('row messages on the wire', () => {
     ['scope name', (message: RowsMessage) => message.samples.scopeName],
     ['thread name', (message: RowsMessage) => message.samples.threadName],
     ['stack id', (message: RowsMessage) => message.stacks.id],
+    ['frame of a stack', (message: RowsMessage) => message.stacks.frame],
     ['frame function', (message: RowsMessage) => message.stacks.frames.function],
     ['frame build id', (message: RowsMessage) => message.stacks.frames.buildId],
     ['resource attributes', (message: RowsMessage) => message.resources.attributes],

@@ -4,8 +4,8 @@
 //
 //   message  = "FLRW" version:u32 payloadBytes:u64 zstd(payload)
 //   payload  = header columns8 columns4 columns1            all little endian
-//   header   = 18 numbers, f64: from to partition shard routing, then the counts: strings stringBytes
-//              maps mapEntries types links stackIds resources samples stacks frames segments profiles
+//   header   = 19 numbers, f64: from to partition shard routing, then the counts: strings stringBytes
+//              maps mapEntries types links stackIds resources samples stacks stackFrames frames segments profiles
 //              The last two strings are the log id and the topic of the source; they are no part of the
 //              message's own table.
 //   columns8 = resources: processPid · samples: time durationNanos value count weight threadId ·
@@ -13,7 +13,7 @@
 //   columns4 = stringEnd[strings] mapEnd[maps] mapEntry[mapEntries × 2] type[types × 2] link[links × 3] ·
 //              resources: the string columns in resourceStringColumns' order, attributes ·
 //              samples: type stack link resource scopeName profileId threadName attributes cpuLogicalNumber ·
-//              stacks: id date serviceName cut frameEnd · frames: function systemName file type mapping buildId ·
+//              stacks: id date serviceName cut frameEnd · frame[stackFrames] · frames: function systemName file type mapping buildId ·
 //              segments: rowEnd stackEnd profileEnd · profiles: rowEnd
 //   columns1 = stackId[stackIds × 16] digest[profiles × 16] frames: inlined · UTF-8 of all strings
 //
@@ -56,6 +56,7 @@ const countNames = [
   'resources',
   'samples',
   'stacks',
+  'stackFrames',
   'frames',
   'segments',
   'profiles',
@@ -103,6 +104,7 @@ function countsOf(message: RowsMessage, strings: number, stringBytes: number): C
     resources: message.resources.length,
     samples: message.samples.length,
     stacks: message.stacks.length,
+    stackFrames: message.stacks.frame.length,
     frames: message.stacks.frames.length,
     segments: message.segments.length,
     profiles: message.segments.reduce((sum, segment) => sum + segment.profiles.length, 0),
@@ -121,6 +123,7 @@ function payloadBytes(counts: Counts): number {
     (resourceStringColumns.length + 1) * counts.resources +
     9 * counts.samples +
     5 * counts.stacks +
+    counts.stackFrames +
     6 * counts.frames +
     3 * counts.segments +
     counts.profiles;
@@ -152,7 +155,7 @@ function putColumns4(writer: Columns, message: RowsMessage, stringEnds: Uint32Ar
   writer.put(resources.attributes);
   for (const column of [samples.type, samples.stack, samples.link, samples.resource]) writer.put(column);
   for (const column of [samples.scopeName, samples.profileId, samples.threadName, samples.attributes, samples.cpuLogicalNumber]) writer.put(column);
-  for (const column of [stacks.id, stacks.date, stacks.serviceName, stacks.cut, stacks.frameStart.subarray(1)]) writer.put(column);
+  for (const column of [stacks.id, stacks.date, stacks.serviceName, stacks.cut, stacks.frameStart.subarray(1), stacks.frame]) writer.put(column);
   const { frames } = stacks;
   for (const column of [frames.function, frames.systemName, frames.file, frames.type, frames.mapping, frames.buildId]) writer.put(column);
   writer.put(Uint32Array.from(segments, (segment) => segment.rowEnd));
@@ -193,7 +196,7 @@ function takeColumns(reader: Columns, header: Header, counts: Counts): RowsMessa
   const links = triples(reader.uint32(3 * counts.links));
   const resources = takeResources4(reader, counts.resources, processPid);
   const samples: SampleColumns = { length: counts.samples, ...eights, ...takeSamples4(reader, counts.samples) };
-  const stacks4 = takeStacks4(reader, counts.stacks);
+  const stacks4 = { ...takeStacks4(reader, counts.stacks), frame: reader.uint32(counts.stackFrames) };
   const frames4 = takeFrames4(reader, counts.frames);
   const ends = { rows: reader.uint32(counts.segments), stacks: reader.uint32(counts.segments), profiles: reader.uint32(counts.segments) };
   const profileEnds = reader.uint32(counts.profiles);

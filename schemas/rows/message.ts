@@ -90,12 +90,14 @@ export interface StackColumns {
   readonly serviceName: Uint32Array;
   /** Why the stack does not reach its root; 0 = it does. */
   readonly cut: Uint32Array;
-  /** Frames of stack i are [frameStart[i], frameStart[i + 1]); length + 1 entries. */
+  /** Frames of stack i are frame[frameStart[i]] to frame[frameStart[i + 1] - 1], leaf first; length + 1 entries. */
   readonly frameStart: Uint32Array;
+  /** Indices into `frames`. */
+  readonly frame: Uint32Array;
   readonly frames: FrameColumns;
 }
 
-/** Leaf first. An inlined call is a frame of its own before its caller. */
+/** A table: stacks share most of their frames. An inlined call is a frame of its own before its caller. */
 export interface FrameColumns {
   readonly length: number;
   /** Display name (demangled where that is known to be right); 0 = not known. */

@@ -67,7 +67,7 @@ function textRows(message: RowsMessage): LakeRows {
   const stackRow = (index: number): Row => {
     const { frames } = stacks;
     const rows = Array.from({ length: stacks.frameStart[index + 1]! - stacks.frameStart[index]! }, (_, position) => {
-      const at = stacks.frameStart[index]! + position;
+      const at = stacks.frame[stacks.frameStart[index]! + position]!;
       return {
         function: text(frames.function[at]!),
         system_name: text(frames.systemName[at]!),
