@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { lossReasons } from '../schemas/lake/lost.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
 import { Batch } from './batch.ts';
-import { addLostRow, lossReasons } from './losses.ts';
+import { addLostRow } from './losses.ts';
 
 const loss = { reason: lossReasons.sourceGap, count: 3, attributes: { b: '2', a: '1' }, appendTimeMillis: 1_795_521_600_000, offset: 7 };
 

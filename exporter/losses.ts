@@ -1,35 +1,18 @@
 // What the exporter itself finds missing, told as data: a sample of type lost/count in the lake, whose
 // single frame and attribute say the reason, so that anybody can ask for it in SQL.
-import { ByteSink } from '../lib/byte-sink.ts';
-import { endPart } from '../schemas/lake/part.ts';
+import { lossReasons, lostAttributes, lostRangeAttributes, lostStackId } from '../schemas/lake/lost.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
-import { identifyLine, identifyNamedFrame, servicePart, stackPart } from '../schemas/lake/stack-id.ts';
 import { lostFunctionName, lostReasonAttribute, lostSampleType } from '../schemas/otlp/attributes.ts';
 import { nullInt32, nullInt64, type ResourceStringColumn, resourceStringColumns } from '../schemas/rows/message.ts';
+import { rowsTopic } from '../schemas/topics.ts';
 import type { SourceGap } from './admit.ts';
 import { oldBelowDate } from './append.ts';
 import { type Batch, dateOf } from './batch.ts';
 import type { Loss } from './builder.ts';
 
-export const lossReasons = {
-  /** Source messages between two row messages that never came: the count is messages of the input. */
-  sourceGap: 'source_gap',
-  /** Row messages that retention deleted before they were read: the count is messages of flamelake.rows. */
-  overtaken: 'log_overtaken',
-  /** Stacks that rows name and nobody sent: the rows are there, their frames are not. A metric, and stacks.cut. */
-  stackLost: 'stack_lost',
-} as const;
-
 /** stacks.cut of a stack whose frames were lost on the way. */
 export const stackLostCut = 'stack_lost';
 
-const lostAttributes = {
-  logId: 'flamelake.lost.log_id',
-  topic: 'flamelake.lost.topic',
-  partition: 'flamelake.lost.partition',
-  from: 'flamelake.lost.from',
-  to: 'flamelake.lost.to',
-} as const;
 const serviceName = 'flamelake.exporter';
 
 /** Offsets (from, to] of an input partition. */
@@ -39,7 +22,7 @@ export function gapLoss(gap: SourceGap, offset: number): Loss {
     count: gap.to - gap.from,
     appendTimeMillis: gap.appendTimeMillis,
     offset,
-    attributes: rangeAttributes(gap, gap.from + 1, gap.to),
+    attributes: lostRangeAttributes(gap, gap.from + 1, gap.to),
   };
 }
 
@@ -50,19 +33,20 @@ export function overtakenLoss(range: { logId: string; topic: string; shard: numb
     count: range.to - range.from,
     appendTimeMillis: range.appendTimeMillis,
     offset: range.to - 1,
-    attributes: rangeAttributes({ ...range, partition: range.shard }, range.from, range.to - 1),
+    attributes: lostRangeAttributes({ ...range, partition: range.shard }, range.from, range.to - 1),
   };
 }
 
-function rangeAttributes(source: { logId: string; topic: string; partition: number }, from: number, to: number): Record<string, string> {
-  return {
-    [lostAttributes.from]: String(from),
-    [lostAttributes.logId]: source.logId,
-    [lostAttributes.partition]: String(source.partition),
-    [lostAttributes.to]: String(to),
-    [lostAttributes.topic]: source.topic,
-  };
+/** One message of flamelake.rows, which holds nobody knows how many rows. */
+export function malformedLoss(shard: number, { offset, appendTimeMillis }: { offset: number; appendTimeMillis: number }): Loss {
+  const attributes = { [lostAttributes.topic]: rowsTopic, [lostAttributes.partition]: String(shard), ...fromTo(offset) };
+  return { reason: lossReasons.rowsMalformed, count: 1, appendTimeMillis, offset, attributes };
 }
+
+const fromTo = (offset: number) => ({ [lostAttributes.from]: String(offset), [lostAttributes.to]: String(offset) });
+
+/** The date under which the row and its stack are stored. */
+export const lossDate = (loss: Loss): number => dateOf(BigInt(loss.appendTimeMillis) * 1000n);
 
 export interface LossPlace {
   readonly shard: number;
@@ -103,14 +87,9 @@ export function addLostRow(batch: Batch, loss: Loss, place: LossPlace): void {
  * name that leads here is taken (with one shard that is always the plain one).
  */
 function lostStack(reason: string, { shard, shards }: LossPlace): { service: string; id: string } {
-  const sink = new ByteSink(256);
-  const frame = identifyNamedFrame(sink, '', '', 1);
-  identifyLine(sink, lostFunctionName(reason), '', 0n);
-  endPart(sink, frame);
-  const stack = stackPart(sink, '');
   for (let number = 0; ; number++) {
     const service = number === 0 ? serviceName : `${serviceName}.${number}`;
-    const id = servicePart('', service) + stack;
+    const id = lostStackId(service, reason);
     if (shardOf(id, shards) === shard) return { service, id };
   }
 }

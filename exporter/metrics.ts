@@ -1,8 +1,8 @@
 // What the exporter tells about itself. Names are a contract (docs/metrics.md).
 import type { Meter } from '@opentelemetry/api';
 import { instrumentsOf, type MetricTable } from '../lib/metric-table.ts';
+import { lossReasons } from '../schemas/lake/lost.ts';
 import type { AppendCounts } from './builder.ts';
-import { lossReasons } from './losses.ts';
 
 /** What the gauges ask a shard for. */
 export interface ShardGauges {

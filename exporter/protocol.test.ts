@@ -147,7 +147,8 @@ describe('sources', () => {
     await world.log.append(rowsTopic, 0, { value: new Uint8Array([1, 2, 3]) });
     await send(4, 5, [segment(5, [after])]);
     await world.settle(start('a'));
-    expect(lost(await world.reader.rows())).toEqual([3n]);
+    expect(lost(await world.reader.rows())).toEqual([1n, 3n]);
+    expect((await head()).losses).toEqual({ rows_malformed: 1, source_gap: 3 });
     const dead = await world.log.read(deadLetterTopic, 0, 0, { bytesMax: 1e6 });
     expect(dead.records.map((record) => [record.value, record.headers['flamelake.dead.reason']])).toEqual([[new Uint8Array([1, 2, 3]), 'rows_malformed']]);
   });

@@ -3,6 +3,7 @@
 // nothing of the log and puts nothing into the store; shard.ts does both.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
+import { lossReasons } from '../schemas/lake/lost.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
@@ -14,7 +15,7 @@ import type { AppendResult, Builder, BuildOrder, HotObject, Loss, OffsetRange, O
 import { restoreDigests } from './digest-records.ts';
 import { hotObjects } from './hot-objects.ts';
 import { KnownStacks } from './known-stacks.ts';
-import { addLostRow, gapLoss, lossReasons, stackLostCut } from './losses.ts';
+import { addLostRow, gapLoss, lossDate, malformedLoss, stackLostCut } from './losses.ts';
 import { buildPublication, type ClosedBatch } from './publication.ts';
 
 export interface ShardBuilderOptions {
@@ -90,8 +91,7 @@ export class ShardBuilder implements Builder {
           break;
         }
         malformed.push({ offset: input.offset, message: error.message });
-        const { rows, stacks } = this.#open.batch;
-        this.#endMessage(input, rows, stacks);
+        await this.#loseMessage(input, counts);
       }
     }
     return { ...counts, next: this.#next, malformed, refused, open: this.#openBatch() };
@@ -175,6 +175,15 @@ export class ShardBuilder implements Builder {
     this.#count(admission, counts);
     counts.rows += batch.rows - rows;
     counts.stacks += batch.stacks - stacks;
+    this.#endMessage(input, rows, stacks);
+  }
+
+  /** A message that can't be decoded: what was in it shows as a gap of its source later, that it is lost at once. */
+  async #loseMessage(input: RowsInput, counts: Counts): Promise<void> {
+    const loss = malformedLoss(this.#options.shard, input);
+    await this.#known.ensure([lossDate(loss)]);
+    const { rows, stacks } = this.#open.batch;
+    this.#addLostRow(loss, counts.losses);
     this.#endMessage(input, rows, stacks);
   }
 

@@ -4,15 +4,17 @@
 import { randomUUID } from 'node:crypto';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Log, LogRecord } from '../lib/log/log.ts';
+import { TopicBound } from '../lib/log/topic-bound.ts';
+import { lossReasons } from '../schemas/lake/lost.ts';
 import { hotFileKey, hotPrefix, parseHotFileKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
-import { deadLetterHeaders, deadLetterTopic, exporterGroup, rowsTopic } from '../schemas/topics.ts';
+import { deadLetterBytesMax, deadLetterHeaders, deadLetterTopic, exporterGroup, rowsTopic } from '../schemas/topics.ts';
 import type { AppendResult, HotObject, OffsetRange, OpenBatch } from './builder.ts';
 import { foldOldRecords } from './fold.ts';
 import { listAll, sweepHot, sweepSideObjects, sweepStaging } from './housekeeping.ts';
 import { hotKeptMillis, openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
-import { lossReasons, overtakenLoss } from './losses.ts';
+import { overtakenLoss } from './losses.ts';
 import type { ExporterMetrics, ShardGauges } from './metrics.ts';
 import { adoptionRecord, type PublisherOptions, publish } from './publisher.ts';
 import { finishRecord, putRecord, readHead } from './records.ts';
@@ -30,6 +32,7 @@ const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes:
 
 export class Shard {
   readonly #options: ShardOptions;
+  readonly #deadLetters: TopicBound;
   readonly #stopping = new AbortController();
   #state: 'loading' | 'reading' | 'waiting' | 'stopped' = 'loading';
   /** Why it waits, one line; shown in the status and logged once. */
@@ -61,6 +64,7 @@ export class Shard {
 
   constructor(options: ShardOptions) {
     this.#options = options;
+    this.#deadLetters = new TopicBound(options.log, deadLetterTopic, deadLetterBytesMax);
     this.#unreadSinceMillis = options.clock.wallMillis();
   }
 
@@ -319,6 +323,8 @@ export class Shard {
         [deadLetterHeaders.offset]: String(offset),
       };
       try {
+        const removed = await this.#deadLetters.makeRoom(record.value.length);
+        if (removed > 0) logger.warn('dead letters had to make room for newer ones', { shard, removed });
         await log.append(deadLetterTopic, null, { value: record.value, headers });
       } catch (error) {
         if (!isPipelineError(error)) throw error;

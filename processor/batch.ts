@@ -2,12 +2,14 @@
 // flamelake.rows. Pure: nothing is read or sent here.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { LogRecord } from '../lib/log/log.ts';
-import { routingVersion } from '../schemas/lake/shard.ts';
+import { lostAttributes, lostRangeAttributes } from '../schemas/lake/lost.ts';
+import { routingVersion, shardOf } from '../schemas/lake/shard.ts';
 import { RowsBuilder } from '../schemas/rows/builder.ts';
 import { encodeRows } from '../schemas/rows/codec.ts';
-import { versionHeader } from '../schemas/topics.ts';
+import { rejectedSamplesHeader, versionHeader } from '../schemas/topics.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { rowsMessageBytesMax } from './limits.ts';
+import { addLossRow, lossStackId } from './losses.ts';
 import type { Mapping } from './message-mappings.ts';
 import type { NameOf } from './message-stacks.ts';
 import { type SentPositions, sentTo } from './position.ts';
@@ -28,6 +30,8 @@ export interface Decoded {
 }
 
 const versionKnown = 1;
+/** Of the reason, in the lake. */
+const lossMessageChars = 200;
 
 /** Errors of the program (not of the message) are thrown. */
 export function decode(record: LogRecord): Decoded {
@@ -84,9 +88,11 @@ export function buildBatch(decoded: readonly Decoded[], target: BatchTarget): Ba
     return made;
   };
   let count = 0;
-  for (const { record, message } of decoded) {
+  for (const { record, message, error } of decoded) {
     count++;
-    if (message) appendRows(message, record, { shards: target.shards, output, known: target.known, nameOf: target.nameOf }, counts);
+    if (message) {
+      appendRows(message, record, { shards: target.shards, output, known: target.known, nameOf: target.nameOf, rejectedSamples: rejectedIn(record) }, counts);
+    } else appendDeadLetter(record, error!, target, output);
     if ([...outputs.values()].some(({ builder }) => builder.bytes >= rowsMessageBytesMax)) break;
   }
   const taken = decoded.slice(0, count);
@@ -97,6 +103,26 @@ export function buildBatch(decoded: readonly Decoded[], target: BatchTarget): Ba
     stacks: sent,
   }));
   return { to, taken, messages, counts };
+}
+
+/** What goes to the dead letters is lost, as one message: how many samples it held nobody can say. */
+function appendDeadLetter(record: LogRecord, error: PipelineError, { source, shards }: BatchTarget, output: (shard: number) => ShardOutput): void {
+  const loss = {
+    reason: error.code,
+    count: 1,
+    identity: [source.logId, source.topic, String(source.partition), String(record.offset)],
+    attributes: { ...lostRangeAttributes(source, record.offset, record.offset), [lostAttributes.message]: error.message.slice(0, lossMessageChars) },
+  };
+  const { builder } = output(shardOf(lossStackId(loss), shards));
+  builder.beginSegment(record.offset, record.appendTimeMillis);
+  addLossRow(builder, loss, record.appendTimeMillis);
+  builder.endSegment();
+}
+
+/** What the receiver cut out of a message that it forwarded. */
+function rejectedIn(record: LogRecord): number {
+  const text = record.headers[rejectedSamplesHeader];
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : 0;
 }
 
 /** A message without rows: only moves a shard's high water, so that its position need not be remembered one by one. */

@@ -60,5 +60,3 @@ export const symbolFilesMax = 1_024;
 export const assignmentMillis = 500;
 /** Shards of a lake that nobody made yet: embedded (docs/lake.md, shards). */
 export const defaultShards = 1;
-/** All dead letters together: four of the largest messages, a sixteenth of an embedded log's default bound. */
-export const deadLetterBytesMax = 256 << 20;

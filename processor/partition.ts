@@ -220,8 +220,7 @@ export class Partition {
     const count = this.#attempt?.offset === record.offset ? this.#attempt.count : 0;
     if (count >= attemptsMax) {
       const error = new PipelineError('message_crashes', `ended the processor ${count} times while it was decoded; please report it with this message`);
-      await this.#send({ to: record.offset, taken: [{ record, message: null, error }], messages: [], counts: null });
-      return;
+      return this.#send(this.#build([{ record, message: null, error }]));
     }
     const attempt = { offset: record.offset, count };
     const decoded = await this.#announced(attempt, () => [decode(record)]);
@@ -266,11 +265,11 @@ export class Partition {
     return result;
   }
 
-  async #send({ to, taken, messages, counts }: SentBatch): Promise<void> {
+  async #send({ to, taken, messages, counts }: Batch): Promise<void> {
     const { metrics, shards } = this.#options;
     for (const { record, error } of taken) if (error) await this.#bury(record, error);
     for (const message of messages) await this.#sendRows(message);
-    if (counts) metrics.rows(counts);
+    metrics.rows(counts);
     this.#sent = withSent(this.#sent, shards, to, new Set(messages.map(({ shard }) => shard)));
     this.#offset = to + 1;
     this.#unreadSinceMillis = taken.at(-1)?.record.appendTimeMillis ?? this.#unreadSinceMillis;
@@ -335,5 +334,3 @@ export class Partition {
     }
   }
 }
-
-type SentBatch = Omit<Batch, 'counts'> & { readonly counts: Batch['counts'] | null };

@@ -102,9 +102,10 @@ describe('events', () => {
     expect(first({ profile: { ...onCpu, durationNano: 2n ** 64n - 1n }, sample: { timestampsUnixNano: [], values: [1n] } }).duration).toBe(2n ** 63n - 1n);
   });
 
-  test('are none for a sample without values and timestamps, which is counted', () => {
+  test('are none for a sample without values and timestamps, which is counted, and told as lost', () => {
     const { rows, counts } = made({ sample: { timestampsUnixNano: [] } });
-    expect([rows.length, counts.samples, counts.samplesEmpty]).toEqual([0, 1, 1]);
+    expect([rows.length, counts.samples, counts.rows, counts.samplesEmpty]).toEqual([1, 1, 0, 1]);
+    expect(rows[0]).toMatchObject({ type: 'lost/count', value: 1n, attributes: { 'flamelake.lost.reason': 'no_event' } });
   });
 
   test('are not CPU time twice: where a scope gives nanoseconds itself, its counts stay counts', () => {

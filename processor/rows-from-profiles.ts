@@ -2,6 +2,7 @@
 // sample has no time of its own; each to the shard of its stack, with its stack where the shard does not
 // have it yet for that date.
 
+import { lossReasons } from '../schemas/lake/lost.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
 import { servicePart } from '../schemas/lake/stack-id.ts';
 import { timeOriginalAttribute } from '../schemas/otlp/attributes.ts';
@@ -9,6 +10,7 @@ import type { FrameRow, RowsBuilder, SampleRow } from '../schemas/rows/builder.t
 import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts';
 import { valueText } from './attribute-values.ts';
 import type { KnownStacks } from './known-stacks.ts';
+import { addLossRow, lossStackId } from './losses.ts';
 import { sendsElfAddresses } from './message-mappings.ts';
 import { MessageStacks, type NameOf, type Stack } from './message-stacks.ts';
 import type { PreparedMessage, PreparedProfile } from './prepared-message.ts';
@@ -33,6 +35,8 @@ export interface RowsTarget {
   output(shard: number): ShardOutput;
   readonly known: KnownStacks;
   readonly nameOf: NameOf;
+  /** Samples that were cut out of the message on its way here. */
+  readonly rejectedSamples?: number;
 }
 
 export interface RowCounts {
@@ -135,6 +139,7 @@ class MessageRows {
   append(): void {
     const { profiles, texts } = this.#message;
     const countingScopes = scopesWithCpuTime(this.#message);
+    const emptyBefore = this.#counts.samplesEmpty;
     for (const [index, profile] of profiles.entries()) {
       const { record } = profile;
       const shape = shapeOf(record, texts, countingScopes.has(record.scopeIndex));
@@ -142,7 +147,19 @@ class MessageRows {
       this.#samples();
       for (const shard of this.#shards) if (shard?.profile === index) shard.output.builder.endProfile();
     }
+    this.#lose(lossReasons.noEvent, this.#counts.samplesEmpty - emptyBefore);
+    this.#lose(lossReasons.rejected, this.#target.rejectedSamples ?? 0);
     for (const shard of this.#shards) shard?.output.builder.endSegment();
+  }
+
+  /** Samples that are no rows, told as a row of their own. A client's repetition of the message repeats it. */
+  #lose(reason: string, count: number): void {
+    if (count === 0) return;
+    const { profiles } = this.#message;
+    const { host_name: hostName, host_id: hostId } = profiles[0]?.resource.strings ?? {};
+    const loss = { reason, count, identity: profiles.map(({ digest }) => digest), attributes: {}, hostName, hostId };
+    const { builder } = this.#shard(shardOf(lossStackId(loss), this.#target.shards)).output;
+    addLossRow(builder, loss, this.#position.appendTimeMillis);
   }
 
   #samples(): void {
