@@ -1,6 +1,7 @@
 // The `flamelake` command. Finds the command, reads its options, runs it; here every error ends as one
 // line and an exit code: 0 done, 1 failed, 2 wrong usage or configuration.
 import { PipelineError } from '../lib/errors.ts';
+import { jsonLine } from '../lib/logger.ts';
 import type { RunCommand } from './command.ts';
 import { commandTable, findCommand } from './command-table.ts';
 import { commandHelp, mainHelp } from './help.ts';
@@ -8,6 +9,7 @@ import { suggestion } from './nearest.ts';
 import { type CommandName, commandNames } from './option-table.ts';
 import { misspelledVariables, parseCommand } from './options.ts';
 import { quietWhenReaderLeaves } from './output.ts';
+import { asksForJsonLog } from './process-log.ts';
 import { readVersion } from './version.ts';
 
 /** Loaded when asked for: `flamelake agent` must not pay for DuckDB. */
@@ -40,13 +42,17 @@ async function main(args: readonly string[]): Promise<number> {
   if (argument === null && parsed.positionals.length > 0) {
     throw new PipelineError('usage', `${command.name} takes no argument, found ${JSON.stringify(parsed.positionals[0])}`);
   }
-  for (const line of misspelledVariables(process.env)) process.stderr.write(`flamelake: ${line}\n`);
+  isJsonLog = hasLog(command.name) && parsed.values.logFormat === 'json';
+  for (const line of misspelledVariables(process.env)) process.stderr.write(isJsonLog ? jsonLine('flamelake', 'warn', line) : `flamelake: ${line}\n`);
   const { run } = await loaders[command.name]();
   const code = await run(parsed);
   // A supervisor waits for their end; a query's last line is its end.
-  if (command.name === 'up' || command.name === 'agent') (await import('../lib/process-life.ts')).endNow(code);
+  if (hasLog(command.name)) (await import('../lib/process-life.ts')).endNow(code);
   return code;
 }
+
+/** The commands that run on and on; all others are read by a person, or by a program that wants their result. */
+const hasLog = (command: CommandName): boolean => command === 'up' || command === 'agent';
 
 function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--');
@@ -73,11 +79,15 @@ function unknownCommand(args: readonly string[]): PipelineError {
 }
 
 quietWhenReaderLeaves();
+const args = process.argv.slice(2);
+/** Until the options are read: as far as can be told without. */
+let isJsonLog = ['up', 'agent'].includes(args[0] ?? '') && asksForJsonLog(args, process.env);
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = await main(args);
 } catch (error) {
   // What a user can mend is one line; anything else is a bug of ours, and its place is wanted.
   const known = error instanceof PipelineError;
-  process.stderr.write(`flamelake: ${known ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
+  const message = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(isJsonLog ? jsonLine('flamelake', 'error', message, known ? { code: error.code } : {}) : `flamelake: ${message}\n`);
   process.exitCode = known && (error.code === 'usage' || error.code === 'config_invalid') ? 2 : 1;
 }

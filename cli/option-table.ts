@@ -36,9 +36,12 @@ const GiB = 2 ** 30;
 const queries = ['sql', 'top', 'flamegraph'] as const;
 const filtered = ['top', 'flamegraph'] as const;
 const lake = ['lake check', 'lake stats'] as const;
+const health = ['up', 'agent'] as const;
 
 /** OTLP's exporter variables: the one for profiles goes before the one for all signals. */
 const otlpEnv = (name: string) => [`OTEL_EXPORTER_OTLP_PROFILES_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
+
+const otlpMetricsEnv = (name: string) => [`OTEL_EXPORTER_OTLP_METRICS_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
 
 export const optionTable = {
   data: option({
@@ -96,6 +99,18 @@ export const optionTable = {
     type: kind.bytes(64 * KiB, 64 * MiB),
     default: '64MiB',
     help: 'Largest OTLP message that is received, before and after decompression.',
+    commands: ['up'],
+  }),
+  logBytes: option({
+    type: kind.bytes(512 * MiB, 1024 * GiB),
+    default: '4GiB',
+    help: 'Disk that the log between the stages may take. At three quarters of it senders are told to wait (503 with Retry-After) until what is there has been published.',
+    commands: ['up'],
+  }),
+  diskReserve: option({
+    type: kind.bytes(64 * MiB, 1024 * GiB),
+    default: '512MiB',
+    help: 'Room that is kept free on the disk of the data directory: with less of it senders are told to wait, and what was taken is published early.',
     commands: ['up'],
   }),
   noAgent: option({ type: kind.onOff, default: 'false', help: 'Do not profile this host; receive from others only.', commands: ['up'] }),
@@ -191,6 +206,76 @@ export const optionTable = {
     env: ['OTEL_RESOURCE_ATTRIBUTES'],
     help: 'Resource attributes of everything that this agent sends, such as deployment.environment.name=prod. What is known of a process itself goes before.',
     commands: ['up', 'agent'],
+  }),
+  metricsExporter: option({
+    type: kind.oneOf('NAME', ['none', 'otlp', 'prometheus']),
+    default: null,
+    env: ['OTEL_METRICS_EXPORTER'],
+    help: "Whether the command's own metrics are pushed: otlp does, none and prometheus do not; /metrics has them always. Left out: pushed where metrics-endpoint is given (for agent: by its own variable or flag, since OTEL_EXPORTER_OTLP_ENDPOINT is where its profiles go).",
+    commands: health,
+  }),
+  metricsEndpoint: option({
+    type: kind.endpointUrl,
+    default: null,
+    env: otlpMetricsEnv('ENDPOINT'),
+    help: 'Collector or OTLP backend that metrics are pushed to. Left out: http://localhost:4317, or port 4318 with metrics-protocol http/protobuf.',
+    commands: health,
+  }),
+  metricsProtocol: option({
+    type: kind.oneOf('NAME', ['grpc', 'http/protobuf']),
+    default: null,
+    env: otlpMetricsEnv('PROTOCOL'),
+    help: 'OTLP transport of metrics. Left out: grpc, or http/protobuf where the endpoint has port 4318 or a path.',
+    commands: health,
+  }),
+  metricsHeaders: option({
+    type: kind.pairs({ secret: true, name: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, what: 'headers' }),
+    default: null,
+    env: otlpMetricsEnv('HEADERS'),
+    help: 'Headers of every request with metrics, for credentials.',
+    commands: health,
+  }),
+  metricsCompression: option({
+    type: kind.oneOf('NAME', ['none', 'gzip', 'zstd']),
+    default: 'gzip',
+    env: otlpMetricsEnv('COMPRESSION'),
+    help: 'Compression of metrics; zstd with http/protobuf only.',
+    commands: health,
+  }),
+  metricsTimeout: option({
+    type: kind.duration({ min: '1ms', max: '10m', bareMillis: true }),
+    default: '10s',
+    env: otlpMetricsEnv('TIMEOUT'),
+    help: 'How long one request with metrics may take.',
+    commands: health,
+  }),
+  metricsCertificate: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    env: otlpMetricsEnv('CERTIFICATE'),
+    help: "Certificates that the endpoint's is checked against. Left out: those of the system.",
+    commands: health,
+  }),
+  metricsClientCertificate: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    env: otlpMetricsEnv('CLIENT_CERTIFICATE'),
+    help: 'Certificate that is shown to the endpoint (mTLS), together with metrics-client-key.',
+    commands: health,
+  }),
+  metricsClientKey: option({
+    type: kind.path('FILE', 'a PEM file'),
+    default: null,
+    env: otlpMetricsEnv('CLIENT_KEY'),
+    help: 'Private key of metrics-client-certificate.',
+    commands: health,
+  }),
+  metricsInterval: option({
+    type: kind.duration({ min: '1s', max: '1h', bareMillis: true }),
+    default: '1m',
+    env: ['OTEL_METRIC_EXPORT_INTERVAL'],
+    help: 'How often metrics are pushed.',
+    commands: health,
   }),
   from: option({ type: kind.moment, default: null, help: 'Start of the time range. Left out: -15m; for sql, all that is there.', commands: queries }),
   to: option({ type: kind.moment, default: null, help: 'End of the time range, exclusive. Left out: now.', commands: queries }),

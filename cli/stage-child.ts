@@ -30,13 +30,18 @@ const collectMillisMax = 1500;
 export class StageChild {
   readonly name: StageName;
   addresses: StageAddresses = {};
+  /** How often it ended by itself and was started again. */
+  restarts = 0;
+  /** When the process that is there now was started; its sums count from then on. */
+  startMillis = Date.now();
   status: StageStatus = { ready: false, text: 'starting' };
   readonly #options: StageChildOptions;
   #child: ChildProcess | null = null;
   #failure: { code: ErrorCode | null; message: string } | null = null;
   #startedOnce = false;
   #stopping = false;
-  #restarts = 0;
+  /** Of those that follow each other closely. */
+  #closeRestarts = 0;
   #startedMillis = 0;
   #timer: NodeJS.Timeout | null = null;
   #collects = new Map<number, (metrics: readonly Metric[]) => void>();
@@ -61,6 +66,7 @@ export class StageChild {
   }
 
   async collect(): Promise<readonly Metric[]> {
+    if (!this.#child?.connected) return [];
     const id = ++this.#collectCount;
     const { promise, resolve } = Promise.withResolvers<readonly Metric[]>();
     this.#collects.set(id, resolve);
@@ -101,6 +107,7 @@ export class StageChild {
     this.#child = child;
     this.#failure = null;
     this.#startedMillis = performance.now();
+    this.startMillis = Date.now();
     this.#setStatus({ ready: false, text: this.#startedOnce ? 'starting again' : 'starting' });
     child.on('message', (message: FromStage) => this.#hear(message, resolve));
     child.once('error', (error) => {
@@ -108,7 +115,7 @@ export class StageChild {
       if (child.pid === undefined) this.#ended(child, `could not be started (${error.message})`, reject);
     });
     child.once('exit', (code, signal) => this.#ended(child, signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`, reject));
-    if (this.#restarts > 0) logger.info(`${name} is started again`);
+    if (this.#closeRestarts > 0) logger.info(`${name} is started again`);
   }
 
   #hear(message: FromStage, started: () => void): void {
@@ -152,6 +159,7 @@ export class StageChild {
       return;
     }
     const wait = this.#nextWait();
+    this.restarts++;
     this.#setStatus({ ready: false, text: `${failure?.message ?? how}; starts again in ${wait / 1000} s` });
     this.#options.logger.error(`${this.name} ${failure ? `failed: ${failure.message}` : how}; it starts again in ${wait / 1000} s`);
     this.#timer = setTimeout(
@@ -165,8 +173,8 @@ export class StageChild {
   }
 
   #nextWait(): number {
-    if (performance.now() - this.#startedMillis > backoffMillis.forgottenAfter) this.#restarts = 0;
-    return Math.min(backoffMillis.first * 2 ** this.#restarts++, backoffMillis.max);
+    if (performance.now() - this.#startedMillis > backoffMillis.forgottenAfter) this.#closeRestarts = 0;
+    return Math.min(backoffMillis.first * 2 ** this.#closeRestarts++, backoffMillis.max);
   }
 
   #setStatus(status: StageStatus): void {

@@ -8,6 +8,7 @@ import { dieWithParent, endNow } from '../lib/process-life.ts';
 import { type MetricGroup, prometheusText } from '../lib/prometheus.ts';
 import { observeRuntime } from '../lib/runtime-metrics.ts';
 import type { Stage, StageHost, StageStatus } from '../lib/stage.ts';
+import { logAllThatIsSaid } from './process-log.ts';
 import type { FromStage, StageName, StageReport, ToStage } from './stage-messages.ts';
 import { starters } from './stage-start.ts';
 
@@ -57,6 +58,7 @@ function hear(message: ToStage): void {
 
 async function start(message: Extract<ToStage, { kind: 'start' }>): Promise<void> {
   const logger = createLogger({ name, level: message.logLevel, format: message.logFormat, write: (line) => process.stderr.write(line) });
+  logAllThatIsSaid(logger, message.logFormat);
   registry = createMetricRegistry((error) => logger.warn(`a metric could not be read: ${String(error)}`));
   observeRuntime(registry.meter);
   const host: StageHost = { logger, meter: registry.meter };

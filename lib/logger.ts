@@ -5,6 +5,9 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof logLevels)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
+/** The option's own variable; stages and their threads are told by it too. */
+export const logFormatVariable = 'FLAMELAKE_LOG_FORMAT';
+
 export interface Logger {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -36,8 +39,10 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
-function jsonLine(name: string, level: LogLevel, message: string, fields: LogFields): string {
-  return `${JSON.stringify({ time: new Date().toISOString(), level, name, message, ...fields })}\n`;
+export function jsonLine(name: string, level: LogLevel, message: string, fields: LogFields = {}): string {
+  const line = { time: new Date().toISOString(), level, name, message };
+  // First for the eye, and last so that no field takes the place of one.
+  return `${JSON.stringify({ ...line, ...fields, ...line })}\n`;
 }
 
 function textLine(name: string, level: LogLevel, message: string, fields: LogFields): string {

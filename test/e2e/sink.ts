@@ -41,7 +41,15 @@ class Book {
   }
 }
 
-export async function httpSink(): Promise<Sink> {
+/** What is sent where; profiles unless something else is asked for. */
+export type Signal = 'profiles' | 'metrics';
+const httpPaths: Readonly<Record<Signal, string>> = { profiles: '/v1development/profiles', metrics: '/v1/metrics' };
+const grpcPaths: Readonly<Record<Signal, string>> = {
+  profiles: '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
+  metrics: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
+};
+
+export async function httpSink(signal: Signal = 'profiles'): Promise<Sink> {
   const book = new Book();
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -51,7 +59,7 @@ export async function httpSink(): Promise<Sink> {
       const bytes = Buffer.concat(chunks);
       const body = encoding === 'gzip' ? gunzipSync(bytes) : encoding === 'zstd' ? zstdDecompressSync(bytes) : bytes;
       const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
-      const isRight = request.method === 'POST' && request.url === '/v1development/profiles' && headers['content-type'] === 'application/x-protobuf';
+      const isRight = request.method === 'POST' && request.url === httpPaths[signal] && headers['content-type'] === 'application/x-protobuf';
       if (!isRight) response.writeHead(404).end(`${request.method} ${request.url}`);
       else if (book.enter({ body, encoding, headers, timeMillis: Date.now() })) response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
       else response.writeHead(503, { 'retry-after': '1' }).end();
@@ -74,9 +82,9 @@ export async function httpSink(): Promise<Sink> {
   };
 }
 
-const profilesService: ServiceDefinition = {
+const serviceOf = (signal: Signal): ServiceDefinition => ({
   Export: {
-    path: '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
+    path: grpcPaths[signal],
     requestStream: false,
     responseStream: false,
     requestSerialize: (bytes: Buffer) => bytes,
@@ -84,12 +92,12 @@ const profilesService: ServiceDefinition = {
     responseSerialize: (bytes: Buffer) => bytes,
     responseDeserialize: (bytes: Buffer) => bytes,
   },
-};
+});
 
-export async function grpcSink(): Promise<Sink> {
+export async function grpcSink(signal: Signal = 'profiles'): Promise<Sink> {
   const book = new Book();
   const server = new Server({ 'grpc.max_receive_message_length': messageBytesMax });
-  server.addService(profilesService, {
+  server.addService(serviceOf(signal), {
     Export: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
       const headers = Object.fromEntries(Object.entries(call.metadata.getMap()).map(([name, value]) => [name, String(value)]));
       const entry = { body: call.request, encoding: headers['grpc-encoding'] ?? 'unknown', headers, timeMillis: Date.now() };
