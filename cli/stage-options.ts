@@ -20,15 +20,16 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
     door: otlpDoor(values),
     ...(isOtlpLocked(values) ? { own: { listen: addressesOf('receiver').own ?? '127.0.0.1:0', token: ownToken } } : {}),
     messageBytesMax: values.otlpMessageBytes,
-    log: logUrl(dir),
+    ...logOptions(values, dir),
   }),
-  processor: (_values, dir) => ({ log: logUrl(dir), store: dataUrl(dir), symbols: true }),
+  processor: (values, dir) => ({ ...logOptions(values, dir), store: dataUrl(dir), symbols: true }),
   exporter: (values, dir) => ({
-    log: logUrl(dir),
+    ...logOptions(values, dir),
     store: dataUrl(dir),
     indexDir: path.join(dir, 'index'),
     publishIntervalMillis: values.publishInterval,
-    publishBytes: values.publishBytes,
+    // Rows leave the log when they are published: a small log must not wait for more than it can hold.
+    publishBytes: Math.min(values.publishBytes, values.logBytes / 8),
     publishRowsMax: values.publishRows,
     hotIntervalMillis: values.hotInterval,
   }),
@@ -47,7 +48,12 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
   }),
 };
 
-const logUrl = (dir: string): string => dataUrl(path.join(dir, 'log'));
+/** The same bounds for all stages that write to it; each keeps its own share of them. */
+const logOptions = ({ logBytes, diskReserve }: OptionValues, dir: string) => ({
+  log: dataUrl(path.join(dir, 'log')),
+  logBytesMax: logBytes,
+  diskReserveBytes: diskReserve,
+});
 
 /** Listening on every interface is listening on loopback too. */
 function localAddress(address: string): string {

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isPipelineError } from '../lib/errors.ts';
+import { logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Membership } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -20,6 +21,8 @@ import { Shard, type ShardOptions } from './shard.ts';
 export interface ExporterOptions {
   /** URL of the log, e.g. file:///var/lib/flamelake/log. */
   readonly log: string;
+  /** Bound of the whole embedded log on disk, where it is not the default. */
+  readonly logBytesMax?: number;
   /** URL of the store that holds the lake. */
   readonly store: string;
   /** A local directory of this process alone: the index of stack ids and files in the making. */
@@ -34,7 +37,7 @@ export interface ExporterOptions {
 export const startExporter: StartStage<ExporterOptions> = async (options, host) => {
   mkdirSync(options.indexDir, { recursive: true });
   const store = await openStore(options.store);
-  const log = await openLog(options.log);
+  const log = await openLog(options.log, { bytesMax: options.logBytesMax ?? logBytesMaxDefault });
   const settings = await ensureLakeSettings(store, { shards: defaultShards });
   await log.ensureTopic({ name: rowsTopic, partitions: settings.shards });
   await log.ensureTopic({ name: deadLetterTopic, partitions: 1 });

@@ -2,6 +2,7 @@
 // each stack its id, sends every shard its rows. Wiring only: partition.ts is the loop, batch.ts and
 // rows-from-profiles.ts the work.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { headReserveBytesDefault, logBytesMaxDefault, rowsReserve } from '../lib/log/limits.ts';
 import type { Log, Membership, TopicInfo } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import type { StageHost, StageStatus, StartStage } from '../lib/stage.ts';
@@ -20,13 +21,19 @@ export interface ProcessorOptions {
   readonly log: string;
   /** URL for openStore: the lake, for its settings. */
   readonly store: string;
+  /** Bound of the whole embedded log on disk, and room kept free there for who feeds it; where they are not the default. */
+  readonly logBytesMax?: number;
+  readonly diskReserveBytes?: number;
   /** Whether native frames are named from the files of this host. */
   readonly symbols: boolean;
 }
 
 export const startProcessor: StartStage<ProcessorOptions> = async (options, host) => {
   const shards = await readShards(options.store);
-  const log = await openLog(options.log);
+  const log = await openLog(options.log, {
+    bytesMax: options.logBytesMax ?? logBytesMaxDefault,
+    diskReserveBytes: rowsReserve(options.diskReserveBytes ?? headReserveBytesDefault),
+  });
   try {
     const topic = await log.ensureTopic({ name: profilesTopic, partitions: 1 });
     await log.ensureTopic({ name: rowsTopic, partitions: shards });

@@ -14,7 +14,7 @@ import { createGrpcListener } from './grpc.ts';
 import { createHttpListener, profilesPath } from './http.ts';
 import { createInFlight } from './in-flight.ts';
 import { createIngest } from './ingest.ts';
-import { inFlightBytesMax, largeDecodesMax, logShare } from './limits.ts';
+import { inFlightBytesMax, largeDecodesMax } from './limits.ts';
 import { watchLog } from './log-watch.ts';
 import { createReceiverMetrics } from './metrics.ts';
 import { createPermits } from './permits.ts';
