@@ -113,18 +113,6 @@ export const optionTable = {
     help: 'Room that is kept free on the disk of the data directory: with less of it senders are told to wait, and what was taken is published early.',
     commands: ['up'],
   }),
-  logBytes: option({
-    type: kind.bytes(512 * MiB, 1024 * GiB),
-    default: '4GiB',
-    help: 'Disk that the log between the stages may take. At three quarters of it senders are told to wait (503 with Retry-After) until what is there has been published.',
-    commands: ['up'],
-  }),
-  diskReserve: option({
-    type: kind.bytes(64 * MiB, 1024 * GiB),
-    default: '512MiB',
-    help: 'Room that is kept free on the disk of the data directory: with less of it senders are told to wait, and what was taken is published early.',
-    commands: ['up'],
-  }),
   noAgent: option({ type: kind.onOff, default: 'false', help: 'Do not profile this host; receive from others only.', commands: ['up'] }),
   rate: option({
     type: kind.wholeNumber('HZ', 1, 1000, 'samples a second on each CPU'),
