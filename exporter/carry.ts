@@ -13,7 +13,8 @@ export const carriedTopic = 'carry';
 export function encodeCarry(batch: Batch, shard: number, routing: number, rows: Uint32Array, stacks: Uint32Array): Uint8Array {
   const builder = new RowsBuilder({ logId: carriedTopic, topic: carriedTopic, partition: 0, shard, routing });
   builder.beginSegment(0, 0);
-  for (const stack of stacks) addStack(builder, batch, stack);
+  const frames = new Map<number, number>();
+  for (const stack of stacks) addStack(builder, batch, stack, frames);
   builder.beginProfile(carriedDigest);
   const resources = new Map<number, number>();
   for (const row of rows) addRow(builder, batch, row, resources);
@@ -22,7 +23,8 @@ export function encodeCarry(batch: Batch, shard: number, routing: number, rows: 
   return encodeRows(builder.build(-1, 0));
 }
 
-function addStack(builder: RowsBuilder, batch: Batch, stack: number): void {
+/** `frames`: of the batch, by their index in the message. */
+function addStack(builder: RowsBuilder, batch: Batch, stack: number, frames: Map<number, number>): void {
   builder.beginStack({
     id: batch.stackIds[batch.stackId.get(stack)]!,
     date: batch.stackDate.get(stack),
@@ -32,20 +34,26 @@ function addStack(builder: RowsBuilder, batch: Batch, stack: number): void {
   const { start, end } = batch.stackFrameRange(stack);
   for (let at = start; at < end; at++) {
     const frame = batch.stackFrames.get(at);
-    const text = (word: number) => batch.strings[batch.frames.word(frame, word)]!;
-    builder.addFrame({
-      function: text(frameWords.function),
-      systemName: text(frameWords.systemName),
-      file: text(frameWords.file),
-      line: batch.frameLong(frame, frameWords.line),
-      column: batch.frameLong(frame, frameWords.column),
-      inlined: batch.frames.word(frame, frameWords.inlined) === 1,
-      type: text(frameWords.type),
-      mapping: text(frameWords.mapping),
-      buildId: text(frameWords.buildId),
-      address: BigInt.asUintN(64, batch.frameLong(frame, frameWords.address)),
-    });
+    const index = frames.get(frame) ?? addFrame(builder, batch, frame);
+    frames.set(frame, index);
+    builder.stackFrame(index);
   }
+}
+
+function addFrame(builder: RowsBuilder, batch: Batch, frame: number): number {
+  const text = (word: number) => batch.strings[batch.frames.word(frame, word)]!;
+  return builder.addFrame({
+    function: text(frameWords.function),
+    systemName: text(frameWords.systemName),
+    file: text(frameWords.file),
+    line: batch.frameLong(frame, frameWords.line),
+    column: batch.frameLong(frame, frameWords.column),
+    inlined: batch.frames.word(frame, frameWords.inlined) === 1,
+    type: text(frameWords.type),
+    mapping: text(frameWords.mapping),
+    buildId: text(frameWords.buildId),
+    address: BigInt.asUintN(64, batch.frameLong(frame, frameWords.address)),
+  });
 }
 
 function addRow(builder: RowsBuilder, batch: Batch, row: number, resources: Map<number, number>): void {
