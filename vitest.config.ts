@@ -13,8 +13,9 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: [...notOurs, 'test/**'],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
+          // Against hangs alone: two busy CPUs make a second of work ten.
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
           // On two CPUs too: most of these wait for disks and processes, not for a CPU.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 1 },
@@ -25,8 +26,8 @@ export default defineConfig({
           name: 'whole',
           include: ['test/**/*.test.ts'],
           exclude: notOurs,
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
         },
