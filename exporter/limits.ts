@@ -40,6 +40,8 @@ export const readWaitMillisMax = second;
 
 /** First interval of a new lake, and what each record's age adds to the next one (15 s, 30 s, 1 min, 2 min … ). */
 export const firstIntervalMillis = 15 * second;
+/** Interval while the disk has less room than is to be kept: soon, and not so often that small files pile up. */
+export const lowDiskIntervalMillis = 30 * second;
 /** Staged bytes may be swept after 48 h, so a record must never name older ones: an attempt starts over long before. */
 export const attemptMillisMax = hour;
 export const stagingKeptMillis = 48 * hour;

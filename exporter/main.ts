@@ -3,7 +3,8 @@
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { isPipelineError } from '../lib/errors.ts';
-import { logBytesMaxDefault } from '../lib/log/limits.ts';
+import { freeBytes } from '../lib/filesystem.ts';
+import { headReserveBytesDefault, logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Membership } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
 import type { Logger } from '../lib/logger.ts';
@@ -23,6 +24,8 @@ export interface ExporterOptions {
   readonly log: string;
   /** Bound of the whole embedded log on disk, where it is not the default. */
   readonly logBytesMax?: number;
+  /** Room kept free on the disk of indexDir, where it is not the default: with less of it rows are published early. */
+  readonly diskReserveBytes?: number;
   /** URL of the store that holds the lake. */
   readonly store: string;
   /** A local directory of this process alone: the index of stack ids and files in the making. */
@@ -53,6 +56,7 @@ export const startExporter: StartStage<ExporterOptions> = async (options, host) 
     drafts: prepareDrafts(options.indexDir),
     clock: systemClock,
     logger: host.logger,
+    diskIsLow: () => freeBytes(options.indexDir) < (options.diskReserveBytes ?? headReserveBytesDefault),
   };
   const shards = new ShardSet(
     await log.join(exporterGroup, rowsTopic),

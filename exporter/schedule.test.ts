@@ -33,6 +33,12 @@ describe('a batch is published', () => {
     expect(due({ caughtUp: false, open: { ...open, openBytes: openBatchBytesMax } })).toBe(true);
   });
 
+  test('early where the disk is nearly full, also in the middle of a catch-up', () => {
+    expect(due({ diskIsLow: true, openForMillis: 29_999 })).toBe(false);
+    expect(due({ diskIsLow: true, openForMillis: 30_000 })).toBe(true);
+    expect(due({ diskIsLow: true, openForMillis: 30_000, caughtUp: false })).toBe(true);
+  });
+
   test('never without a message', () => {
     expect(due({ nowMillis: noon + 5 * hour, openForMillis: hour, open: { ...open, rows: 0, firstAppendMillis: null } })).toBe(false);
   });

@@ -1,7 +1,7 @@
 // When a batch is published. Pure; both clocks come in, because the wall clock may be set and the
 // monotonic one ends with the process.
 import type { OpenBatch } from './builder.ts';
-import { firstIntervalMillis, openBatchBytesMax } from './limits.ts';
+import { firstIntervalMillis, lowDiskIntervalMillis, openBatchBytesMax } from './limits.ts';
 
 const hourMillis = 3_600_000;
 
@@ -20,6 +20,8 @@ export interface PublishMoment {
   readonly caughtUp: boolean;
   readonly head: { readonly createdMillis: number; readonly firstMillis: number } | null;
   readonly open: OpenBatch;
+  /** Rows leave the log when they are published, in a third of the room. */
+  readonly diskIsLow?: boolean;
 }
 
 export function isFull(open: OpenBatch, limits: PublishLimits, share = 1): boolean {
@@ -31,6 +33,7 @@ export function publishIsDue(moment: PublishMoment, limits: PublishLimits): bool
   const { open, head, nowMillis } = moment;
   if (open.firstAppendMillis === null) return false;
   if (isFull(open, limits)) return true;
+  if (moment.diskIsLow && moment.openForMillis >= lowDiskIntervalMillis) return true;
   if (!moment.caughtUp) return false;
   // From the first message on, not from the process's start: a crash loop must not make small files.
   const since = Math.max(open.firstAppendMillis, head?.createdMillis ?? 0);

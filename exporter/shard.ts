@@ -26,6 +26,8 @@ export interface ShardOptions extends PublisherOptions {
   readonly settings: LakeSettings;
   readonly limits: PublishLimits & { readonly hotIntervalMillis: number };
   readonly metrics: ExporterMetrics;
+  /** Whether the local disk has less room than is to be kept on it. */
+  readonly diskIsLow?: () => boolean;
 }
 
 const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes: 0, heldBytes: 0, firstAppendMillis: null };
@@ -363,6 +365,7 @@ export class Shard {
         caughtUp: this.#next >= this.#end || this.#refused,
         head: this.#head,
         open: this.#open,
+        diskIsLow: this.#options.diskIsLow?.() ?? false,
       },
       limits,
     );

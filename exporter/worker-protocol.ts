@@ -18,8 +18,13 @@ export interface EncodedError {
 
 export type BuilderReply = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: EncodedError };
 
+/** Drafts of files are written without a store in between, and a full disk passes. */
+const noRoom = new Set(['ENOSPC', 'EDQUOT']);
+
 export function encodeError(error: unknown): EncodedError {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  if (noRoom.has((error as NodeJS.ErrnoException | null)?.code ?? ''))
+    return { message: `the disk is full (${message}); free some space`, code: 'store_full', stack: '' };
   return { message, code: isPipelineError(error) ? error.code : null, stack: stack ?? '' };
 }
 

@@ -37,6 +37,9 @@ export const rowsReserve = (headReserveBytes: number): number => headReserveByte
 /** After a refusal the head takes messages again when there is so much more room: some seconds' worth, at least. */
 export const headResumeBytes = (bytesMax: number): number => Math.min(64 * 1024 * 1024, bytesMax / 16);
 
+/** A topic that nobody reads to its end gets at most this part of the log's bound, whatever its own is. */
+export const topicBoundShare = 16;
+
 /** Appends that wait in this process, by value bytes; beyond it they are told to try later. */
 export const inFlightBytesMax = 512 * 1024 * 1024;
 /** One transaction. Larger ones gain nothing (the fsync is < 5 % of 16 MB) and let readers wait. */

@@ -1,6 +1,7 @@
 // Keeps a topic that nobody reads to its end (dead letters) within so many bytes: the oldest records go.
 // In an embedded log all topics share one disk, so a sender that is wrong for weeks must not stop the
 // pipeline. (Kafka has its retention, and does not say what it uses: there nothing is done.)
+import { topicBoundShare } from './limits.ts';
 import type { Log } from './log.ts';
 
 const readBytesMax = 8 << 20;
@@ -23,23 +24,34 @@ export class TopicBound {
     this.#unmeasuredBytes += bytes;
     // Measuring reads all of it: once for each quarter of what it may take. Several may append; each
     // measures what all have, so together they are beyond the bound by a quarter each at most.
-    if (this.#unmeasuredBytes < this.#bytesMax / 4 || (await this.#log.usage()) === null) return 0;
+    if (this.#unmeasuredBytes < this.#bytesMax / 4) return 0;
+    const usage = await this.#log.usage();
+    if (usage === null) return 0;
     this.#unmeasuredBytes = bytes;
-    const records = await this.#measure();
-    let total = bytes + records.reduce((sum, record) => sum + record.bytes, 0);
+    // A small log keeps room for what is on its way through it.
+    const bytesMax = Math.min(this.#bytesMax, usage.bytesMax / topicBoundShare);
+    let excess = bytes - bytesMax;
+    for await (const record of this.#records()) excess += record.bytes;
+    if (excess <= 0) return 0;
     let removed = 0;
-    for (; removed < records.length && total > this.#bytesMax; removed++) total -= records[removed]!.bytes;
-    if (removed > 0) await this.#log.trim(this.#topic, 0, records[removed - 1]!.offset + 1);
+    let keptFrom = 0;
+    for await (const record of this.#records()) {
+      if (excess <= 0) break;
+      excess -= record.bytes;
+      keptFrom = record.offset + 1;
+      removed++;
+    }
+    if (removed > 0) await this.#log.trim(this.#topic, 0, keptFrom);
     return removed;
   }
 
-  async #measure(): Promise<{ offset: number; bytes: number }[]> {
-    const records: { offset: number; bytes: number }[] = [];
+  /** What the topic holds, never all of it in memory. */
+  async *#records(): AsyncGenerator<{ offset: number; bytes: number }> {
     let { start: offset } = await this.#log.range(this.#topic, 0);
     for (;;) {
       const read = await this.#log.read(this.#topic, 0, offset, { bytesMax: readBytesMax, waitMillis: 0 });
-      if (read.records.length === 0) return records;
-      for (const record of read.records) records.push({ offset: record.offset, bytes: record.value.byteLength });
+      if (read.records.length === 0) return;
+      for (const record of read.records) yield { offset: record.offset, bytes: record.value.byteLength };
       offset = read.next;
     }
   }
