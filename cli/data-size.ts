@@ -44,7 +44,7 @@ const fileBytes = (file: string): Promise<number> =>
 
 /** No more than this share of a CPU goes into looking, and no more often than this. */
 const costShare = 0.005;
-const betweenMillisMin = 10_000;
+const betweenMillisMin = 1_000;
 
 export interface DataWatch {
   /** The last measure; null before the first is there. Starts another one where that is old. */

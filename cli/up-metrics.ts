@@ -22,7 +22,7 @@ export const upMetrics = {
   'flamelake.data.size': {
     kind: 'gauge',
     unit: 'By',
-    description: 'What the folders of the data directory take on disk; looked at every 10 s at most',
+    description: 'What the folders of the data directory take on disk, as of the collection before or, where it is large, longer ago',
     attributes: { part: dataParts },
   },
   'flamelake.data.free': {
