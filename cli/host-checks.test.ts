@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -34,7 +34,21 @@ test('a data directory may not be there yet', async () => {
 
 test('a data directory that nobody can write is missing', async () => {
   const check = checkData(await valuesOf('--data', '/proc/flamelake'));
-  expect(check.state).not.toBe('ok');
+  expect(check).toMatchObject({ state: 'missing', found: expect.stringContaining('nothing can be written to /proc') });
+});
+
+test('a file is no data directory, and nothing can be below one', async () => {
+  const file = path.join(dir, 'file');
+  writeFileSync(file, '');
+  for (const data of [file, path.join(file, 'below')]) {
+    expect(checkData(await valuesOf('--data', data))).toMatchObject({ state: 'missing', found: `${file} is a file` });
+  }
+});
+
+test('looking leaves nothing behind', async () => {
+  const empty = mkdtempSync(path.join(dir, 'empty-'));
+  checkData(await valuesOf('--data', empty));
+  expect(readdirSync(empty)).toEqual([]);
 });
 
 test('Node and kernel say which they are', () => {

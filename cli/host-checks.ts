@@ -1,6 +1,6 @@
 // What `flamelake doctor` looks at besides the rights for eBPF: Node, disk, ports. Each check says what
 // was found and, where it is not as it should be, what to do.
-import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmdirSync, statfsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { release } from 'node:os';
 import path from 'node:path';
@@ -72,10 +72,11 @@ export function checkData(values: OptionValues): Check {
   // Where it is not there yet, the folder it will be made in decides.
   let there = dir;
   while (!existsSync(there)) there = path.dirname(there);
-  try {
-    accessSync(there, constants.W_OK);
-  } catch {
-    return { name, state: 'missing', found: `${there} may not be written by this user`, advice: 'change its owner, or choose another directory with --data' };
+  if (!statSync(there).isDirectory()) return { name, state: 'missing', found: `${there} is a file`, advice: 'choose a directory with --data' };
+  const refused = tryWriting(there);
+  if (refused !== null) {
+    const found = `nothing can be written to ${there} by this user (${refused})`;
+    return { name, state: 'missing', found, advice: 'change its owner, mount it read-write, or choose another directory with --data' };
   }
   const { bavail, bsize } = statfsSync(there);
   const free = bavail * bsize;
@@ -88,6 +89,16 @@ export function checkData(values: OptionValues): Check {
   if (free < freeBytesWanted)
     return { name, state: 'limited', found, advice: `${formatBytes(freeBytesWanted)} are wanted; make room or choose another disk with --data` };
   return { name, state: 'ok', found, advice: '' };
+}
+
+/** By doing it: rights say nothing of read-only disks, quotas and containers. Gives what the system said, or null. */
+function tryWriting(dir: string): string | null {
+  try {
+    rmdirSync(mkdtempSync(path.join(dir, '.flamelake-doctor-')));
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+  }
 }
 
 export async function checkPorts(values: OptionValues): Promise<Check[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { doctorText } from './doctor.ts';
-import { printable, tableText } from './output.ts';
+import { cutMiddle, printable, tableText } from './output.ts';
 import { topText } from './top.ts';
 import { percentText, valueText } from './units.ts';
 
@@ -22,6 +22,42 @@ describe('tables', () => {
   test('names of others move no cursor, forge no line and turn no text around', () => {
     expect(printable('a\u001b[2Jb\nc\td\u009b1m\u202eevil\u2066')).toBe('a\\u001b[2Jb\\nc\\td\\u009b1m\\u202eevil\\u2066');
     expect(tableText([{ title: 'x', align: 'left' }], [['a\nb']]).split('\n')).toHaveLength(4);
+  });
+});
+
+describe('tables in a terminal', () => {
+  const columns = [
+    { title: 'self', align: 'right' },
+    { title: 'function', align: 'left' },
+    { title: 'in', align: 'left' },
+  ] as const;
+  const rows = [
+    ['1000000', `std::vector<${'x'.repeat(200)}>::push_back`, '/usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.33'],
+    ['5', 'main', 'a'],
+  ];
+  const widths = (width: number | null) =>
+    tableText(columns, rows, width)
+      .trimEnd()
+      .split('\n')
+      .map((line) => [...line].length);
+
+  test('fit its width by cutting the widest words in the middle, never numbers', () => {
+    for (const width of [60, 80, 120, 200]) expect(Math.max(...widths(width)), String(width)).toBe(width);
+    const [, , first, second] = tableText(columns, rows, 60).split('\n');
+    expect(first).toBe('1000000  std::vector<…::push_back  /usr/lib/x86…++.so.6.0.33');
+    expect(second).toMatch(/^ {6}5 {2}main +a$/);
+  });
+
+  test('are whole where there is room, or no terminal', () => {
+    expect(tableText(columns, rows, 1000)).toBe(tableText(columns, rows, null));
+    expect(Math.max(...widths(null))).toBeGreaterThan(250);
+  });
+
+  test('stay readable where the terminal is narrower than that allows', () => {
+    expect(Math.max(...widths(10))).toBe(7 + 2 + 12 + 2 + 12);
+    expect(cutMiddle('abcdefghij', 5)).toBe('ab…ij');
+    expect(cutMiddle('abc', 3)).toBe('abc');
+    expect(cutMiddle('größer😀x', 4)).toBe('gr…x');
   });
 });
 

@@ -5,7 +5,7 @@ import type { SqlResult } from '../query/query.ts';
 import type { Json } from '../query/values.ts';
 import type { RunCommand } from './command.ts';
 import { withQuery } from './lake-access.ts';
-import { countText, print, type TableColumn, tableText } from './output.ts';
+import { countText, print, type TableColumn, tableText, terminalWidth } from './output.ts';
 
 const rowsShown = 1000;
 const rowsJson = 1_000_000;
@@ -49,6 +49,7 @@ function asTable({ columns, rows }: SqlResult): string {
   const text = tableText(
     shown,
     rows.map((row) => row.map(cellText)),
+    terminalWidth(),
   );
   return `${text}(${countText(rows.length)} ${rows.length === 1 ? 'row' : 'rows'})\n`;
 }
