@@ -21,6 +21,8 @@ export function readBody(
       stream.off('end', onEnd);
       stream.off('close', onClose);
       finish();
+      // The stream lives on while the rest of it is thrown away, and what listens to it holds this.
+      parts.length = 0;
     };
     const onData = (part: Buffer): void => {
       try {
