@@ -1,42 +1,35 @@
-// The stacks of one message: the part of the stack id that comes from their frames, and the frames as
-// they will stand in the lake. Worked out once per location and stack, whatever refers to them; frames
-// only where a shard does not have the stack yet, which is the smaller part of them.
+// The stacks of one message: the part of the stack id that comes from their frames. Worked out once per
+// location and stack, whatever refers to them, for the digests and for the rows.
 import { ByteSink } from '../lib/byte-sink.ts';
-import type { ByteRange } from '../schemas/lake/digest.ts';
 import { endPart } from '../schemas/lake/part.ts';
-import { identifyFileFrame, identifyLine, identifyName, identifyNamedFrame, stackPart } from '../schemas/lake/stack-id.ts';
+import { identifyFileFrame, identifyNamedFrame, stackPart } from '../schemas/lake/stack-id.ts';
 import { abortMarkerFrameType, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
-import type { FrameRow } from '../schemas/rows/builder.ts';
-import { fileAddress, type Mapping } from './message-mappings.ts';
-import type { PreparedMessage } from './prepared-message.ts';
+import type { MessageAttributes } from './message-attributes.ts';
+import { fileAddress, type Mapping, type MessageMappings } from './message-mappings.ts';
+import type { MessageTexts } from './message-texts.ts';
+import type { OtlpProfiles } from './otlp-tables.ts';
 
-export interface Location {
-  /** Its place in the location table; with the reading of addresses it tells locations apart. */
+export interface Stack {
+  /** Its place in the stack table. */
   readonly index: number;
-  /** Why the stack ends here; null where the location is a frame. */
-  readonly cut: string | null;
+  /** Why it does not reach its root; '' where it does. */
+  readonly cut: string;
+  /** 24 hex digits, and the same as three words in the order of their bytes. */
+  readonly part: string;
+  readonly words: readonly [number, number, number];
+  /** Has frames, and none that is not the kernel's. */
+  readonly isKernel: boolean;
+}
+
+/** What a frame is, where it is to be written down. */
+export interface Location {
   readonly type: string;
   readonly mapping: Mapping;
   /** In the file; halves. */
   readonly addressLow: number;
   readonly addressHigh: number;
   readonly isFileOffset: boolean;
-  /** Its part of the id, in the sink of all parts. */
-  readonly identity: ByteRange;
 }
-
-export interface Stack {
-  /** Leaf first, without the marker of a cut. */
-  readonly locations: readonly Location[];
-  readonly cut: string;
-  /** 24 hex digits. */
-  readonly part: string;
-  /** Has frames, and none that is not the kernel's. */
-  readonly isKernel: boolean;
-}
-
-/** Names for native frames that came without. */
-export type NameOf = (mapping: Mapping, address: bigint, isFileOffset: boolean) => string | null;
 
 /** What an attribute of a location says. */
 interface Meaning {
@@ -45,87 +38,110 @@ interface Meaning {
 }
 
 const says = { nothing: { type: null, cut: null } } as const;
+/** Of a location; a cut is no frame, it only says why the stack ends. */
+const kinds = { unread: 0, frame: 1, kernelFrame: 2, cut: 3 } as const;
+
+export interface MessageTables {
+  readonly otlp: OtlpProfiles;
+  readonly texts: MessageTexts;
+  readonly table: MessageAttributes;
+  readonly mappings: MessageMappings;
+}
 
 export class MessageStacks {
-  readonly #message: PreparedMessage;
-  readonly #nameOf: NameOf;
+  readonly #tables: MessageTables;
   readonly #areElfAddresses: boolean;
-  readonly #parts = new ByteSink(8192);
+  /** Identities of locations one after the other, and where each lies. */
+  #parts = new ByteSink(16_384);
+  readonly #partStart: Uint32Array;
+  readonly #partEnd: Uint32Array;
+  readonly #kinds: Uint8Array;
+  readonly #cuts = new Map<number, string>();
   readonly #sink = new ByteSink();
-  readonly #locations: (Location | undefined)[] = [];
   readonly #stacks: (Stack | undefined)[] = [];
   readonly #meanings: (Meaning | undefined)[] = [];
 
   /** `areElfAddresses`: the sender's addresses are those of the file (message-mappings.ts). */
-  constructor(message: PreparedMessage, areElfAddresses: boolean, nameOf: NameOf) {
-    this.#message = message;
+  constructor(tables: MessageTables, areElfAddresses: boolean) {
+    this.#tables = tables;
     this.#areElfAddresses = areElfAddresses;
-    this.#nameOf = nameOf;
+    // Index 0 is good without a table.
+    const locations = Math.max(1, tables.otlp.dictionary.locations.length);
+    this.#partStart = new Uint32Array(locations);
+    this.#partEnd = new Uint32Array(locations);
+    this.#kinds = new Uint8Array(locations);
+  }
+
+  /** Lets go of what only stacks that were not asked for yet would need. */
+  seal(): void {
+    this.#parts = new ByteSink(0);
   }
 
   stack(index: number): Stack {
     const known = this.#stacks[index];
     if (known) return known;
-    const { length, start, locations } = this.#message.otlp.dictionary.stacks;
+    const { length, start, locations } = this.#tables.otlp.dictionary.stacks;
     const [first, last] = index < length ? [start[index]!, start[index + 1]!] : [0, 0];
     const sink = this.#sink;
     sink.clear();
-    const kept: Location[] = [];
-    let cut = '';
-    let isKernel = true;
+    let [cut, frames, kernelFrames] = ['', 0, 0];
     for (let at = first; at < last; at++) {
-      const location = this.#location(locations[at]!);
-      if (location.cut !== null) {
-        cut = location.cut;
+      const location = locations[at]!;
+      const kind = this.#kinds[location]! || this.#read(location);
+      if (kind === kinds.cut) {
+        cut = this.#cuts.get(location)!;
         continue;
       }
-      kept.push(location);
-      if (location.type !== frameTypes.kernel) isKernel = false;
-      sink.raw(this.#parts.bytes, location.identity.start, location.identity.end);
+      frames++;
+      if (kind === kinds.kernelFrame) kernelFrames++;
+      sink.copy(this.#parts, this.#partStart[location]!, this.#partEnd[location]!);
     }
-    const stack = { locations: kept, cut, part: stackPart(sink, cut), isKernel: isKernel && kept.length > 0 };
+    const part = stackPart(sink, cut);
+    const words = [hexWord(part, 0), hexWord(part, 8), hexWord(part, 16)] as const;
+    const stack: Stack = { index, cut, part, words, isKernel: frames > 0 && frames === kernelFrames };
     this.#stacks[index] = stack;
     return stack;
   }
 
-  /** Leaf first: a location with inlined calls is several frames. */
-  frames(location: Location): FrameRow[] {
-    const { mapping, type, index } = location;
-    const address = (BigInt(location.addressHigh) << 32n) | BigInt(location.addressLow);
-    // The stack is stored once for all that have its id: an address that the id does not cover would be the
-    // first sender's alone. (So is the path of a file with a build id, but that is one of its names.)
-    const shared = { type, mapping: mapping.name, buildId: mapping.buildId, ...(mapping.buildId === '' ? {} : { address }) };
-    const [first, last] = this.#lines(index);
-    const frames: FrameRow[] = [];
-    for (let line = first; line < last; line++) frames.push({ ...this.#line(line), ...shared, inlined: line < last - 1 });
-    if (frames.length === 0) frames.push(shared);
-    const isNameless = frames.length === 1 && !frames[0]!.function && (type === '' || type === frameTypes.native);
-    const name = isNameless && mapping.buildId !== '' ? this.#nameOf(mapping, address, location.isFileOffset) : null;
-    if (name !== null) frames[0] = { ...frames[0], function: name, systemName: name };
+  /** Locations that are frames, leaf first. */
+  frames(stack: Stack): number[] {
+    const { length, start, locations } = this.#tables.otlp.dictionary.stacks;
+    const frames: number[] = [];
+    if (stack.index >= length) return frames;
+    for (let at = start[stack.index]!; at < start[stack.index + 1]!; at++) if (this.#kinds[locations[at]!] !== kinds.cut) frames.push(locations[at]!);
     return frames;
   }
 
-  #location(index: number): Location {
-    const known = this.#locations[index];
-    if (known) return known;
-    const { locations } = this.#message.otlp.dictionary;
+  location(index: number): Location {
+    const { locations } = this.#tables.otlp.dictionary;
     const isThere = index < locations.length;
-    const { type, cut } = isThere ? this.#attributes(index) : says.nothing;
-    const mapping = this.#message.mappings.mapping(isThere ? locations.mapping[index]! : 0);
+    const mapping = this.#tables.mappings.mapping(isThere ? locations.mapping[index]! : 0);
     const [sentLow, sentHigh] = isThere ? [locations.address[2 * index]!, locations.address[2 * index + 1]!] : [0, 0];
     const { low, high, isFileOffset } = fileAddress(mapping, sentLow, sentHigh, this.#areElfAddresses);
-    const start = this.#parts.length;
-    if (cut === null) this.#identify(index, mapping, low, high, type ?? '');
-    const identity = { start, end: this.#parts.length };
-    const location = { index, cut, type: type ?? '', mapping, addressLow: low, addressHigh: high, isFileOffset, identity };
-    this.#locations[index] = location;
-    return location;
+    return { type: this.#attributes(index).type ?? '', mapping, addressLow: low, addressHigh: high, isFileOffset };
+  }
+
+  #read(index: number): number {
+    const { type, cut } = this.#attributes(index);
+    let kind: number = type === frameTypes.kernel ? kinds.kernelFrame : kinds.frame;
+    this.#partStart[index] = this.#parts.length;
+    if (cut === null) this.#identify(index);
+    else {
+      kind = kinds.cut;
+      this.#cuts.set(index, cut);
+    }
+    this.#partEnd[index] = this.#parts.length;
+    this.#kinds[index] = kind;
+    return kind;
   }
 
   #attributes(location: number): Meaning {
-    const { attributeStart, attributes } = this.#message.otlp.dictionary.locations;
+    const { length, attributeStart, attributes } = this.#tables.otlp.dictionary.locations;
+    if (location >= length) return says.nothing;
+    const [first, last] = [attributeStart[location]!, attributeStart[location + 1]!];
+    if (last === first + 1) return this.#meaning(attributes[first]!);
     let { type, cut }: Meaning = says.nothing;
-    for (let at = attributeStart[location]!; at < attributeStart[location + 1]!; at++) {
+    for (let at = first; at < last; at++) {
       const meaning = this.#meaning(attributes[at]!);
       type = meaning.type ?? type;
       cut = meaning.cut ?? cut;
@@ -136,7 +152,7 @@ export class MessageStacks {
   #meaning(attribute: number): Meaning {
     const known = this.#meanings[attribute];
     if (known) return known;
-    const { table } = this.#message;
+    const { table } = this.#tables;
     const value = attribute === 0 ? null : table.value(attribute);
     let meaning: Meaning = says.nothing;
     if (typeof value === 'string' && value !== '') {
@@ -148,53 +164,46 @@ export class MessageStacks {
     return meaning;
   }
 
-  #lines(location: number): [number, number] {
-    const { length, lineStart } = this.#message.otlp.dictionary.locations;
-    return location < length ? [lineStart[location]!, lineStart[location + 1]!] : [0, 0];
-  }
-
-  #line(line: number): FrameRow {
-    const { lines, functions } = this.#message.otlp.dictionary;
-    const { texts } = this.#message;
-    const index = lines.function[line]!;
-    return {
-      function: this.#functionName(index),
-      systemName: index === 0 ? '' : texts.text(functions.systemName[index]!),
-      file: index === 0 ? '' : texts.text(functions.filename[index]!),
-      line: signed(lines.line, line),
-      column: signed(lines.column, line),
-    };
-  }
-
-  /** A function of which only the linker's name is known is shown by it. */
-  #functionName(index: number): string {
-    const { functions } = this.#message.otlp.dictionary;
-    const { texts } = this.#message;
-    if (index === 0) return '';
-    return texts.text(functions.name[index]!) || texts.text(functions.systemName[index]!);
-  }
-
-  #identify(index: number, mapping: Mapping, addressLow: number, addressHigh: number, type: string): void {
-    const { lines, functions } = this.#message.otlp.dictionary;
+  #identify(index: number): void {
+    const { locations, lines, functions } = this.#tables.otlp.dictionary;
+    const { texts } = this.#tables;
     const sink = this.#parts;
-    const [first, last] = this.#lines(index);
+    const { mapping, type, addressLow, addressHigh } = this.location(index);
+    const [first, last] = index < locations.length ? [locations.lineStart[index]!, locations.lineStart[index + 1]!] : [0, 0];
     if (mapping.buildId !== '') {
       const begin = identifyFileFrame(sink, mapping.buildId, addressLow, addressHigh, last - first);
-      for (let line = first; line < last; line++) identifyName(sink, this.#functionName(lines.function[line]!));
+      for (let line = first; line < last; line++) texts.put(sink, this.#name(lines.function[line]!));
       endPart(sink, begin);
       return;
     }
     const begin = identifyNamedFrame(sink, type, mapping.name, last - first);
+    // As identifyLine writes it.
     for (let line = first; line < last; line++) {
       const called = lines.function[line]!;
-      const file = called === 0 ? '' : this.#message.texts.text(functions.filename[called]!);
-      identifyLine(sink, this.#functionName(called), file, signed(lines.line, line));
+      texts.put(sink, this.#name(called));
+      texts.put(sink, called === 0 ? 0 : functions.filename[called]!);
+      sink.uint64(lines.line[2 * line]!, lines.line[2 * line + 1]!);
     }
     endPart(sink, begin);
   }
+
+  /** Index of the text: a function of which only the linker's name is known is called by it. */
+  #name(called: number): number {
+    if (called === 0) return 0;
+    const { name, systemName } = this.#tables.otlp.dictionary.functions;
+    return this.#tables.texts.isEmpty(name[called]!) ? systemName[called]! : name[called]!;
+  }
 }
 
-function signed(halves: Uint32Array, index: number): bigint {
-  const [low, high] = [halves[2 * index]!, halves[2 * index + 1]!];
-  return high === 0 ? BigInt(low) : (BigInt(high | 0) << 32n) | BigInt(low);
+/** Eight hex digits as a number whose bytes, little endian, are those that the digits say. */
+export function hexWord(digits: string, at: number): number {
+  let word = 0;
+  for (let index = 0; index < 8; index += 2) word |= ((hexDigit(digits, at + index) << 4) | hexDigit(digits, at + index + 1)) << (4 * index);
+  return word >>> 0;
+}
+
+/** Lower case. */
+function hexDigit(digits: string, at: number): number {
+  const unit = digits.charCodeAt(at);
+  return unit < 0x3a ? unit - 0x30 : unit - 0x57;
 }

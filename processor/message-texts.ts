@@ -1,5 +1,6 @@
 // The string table of one message: entries become JavaScript strings when they are first asked for,
-// and once.
+// and once; what is only hashed never does.
+import type { ByteSink } from '../lib/byte-sink.ts';
 import { malformed } from '../lib/wire.ts';
 import type { OtlpProfiles } from './otlp-tables.ts';
 
@@ -20,6 +21,17 @@ export class MessageTexts {
     if (index < 0 || index >= length) throw malformed(`string reference ${index}`, `an index below ${length}`);
     this.#known[index] ??= this.slice(start[index]!, end[index]!);
     return this.#known[index];
+  }
+
+  /** Of an index that was checked. */
+  isEmpty(index: number): boolean {
+    return index === 0 || this.#strings.start[index] === this.#strings.end[index];
+  }
+
+  /** Appends the text of an index that was checked, as sink.text(text(index)) would. */
+  put(sink: ByteSink, index: number): void {
+    if (index === 0) sink.uint32(0);
+    else if (!sink.asciiSpan(this.bytes, this.#strings.start[index]!, this.#strings.end[index]!)) sink.text(this.text(index));
   }
 
   slice(start: number, end: number): string {

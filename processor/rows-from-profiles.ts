@@ -6,13 +6,13 @@ import { lossReasons } from '../schemas/lake/lost.ts';
 import { shardOf } from '../schemas/lake/shard.ts';
 import { servicePart } from '../schemas/lake/stack-id.ts';
 import { timeOriginalAttribute } from '../schemas/otlp/attributes.ts';
-import type { FrameRow, RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
+import type { RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
 import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts';
 import { valueText } from './attribute-values.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { addLossRow, lossStackId } from './losses.ts';
-import { sendsElfAddresses } from './message-mappings.ts';
-import { MessageStacks, type NameOf, type Stack } from './message-stacks.ts';
+import { framesOf, type NameOf } from './message-frames.ts';
+import { hexWord, type MessageStacks, type Stack } from './message-stacks.ts';
 import type { PreparedMessage, PreparedProfile } from './prepared-message.ts';
 import { clampInt64, type Shape, scaled, scopesWithCpuTime, shapeOf } from './profile-shape.ts';
 import { overridden, type Resource, serviceNameOf } from './resources.ts';
@@ -64,10 +64,9 @@ export function appendRows(message: PreparedMessage, position: SourcePosition, t
 /** A stack of one service in this message: its id, and where it was last made sure of. */
 interface StackUse {
   readonly stack: Stack;
-  readonly kind: 0 | 1;
+  readonly stacks: MessageStacks;
   readonly id: string;
-  readonly words: Uint32Array;
-  readonly serviceName: string;
+  readonly service: Service;
   readonly shard: ShardRows;
   readonly row: number;
   date: number;
@@ -82,14 +81,16 @@ interface ServiceResource {
 interface Service {
   readonly name: string;
   readonly part: string;
-  readonly slot: number;
+  readonly word: number;
+  /** By index in the stack table, for each of the message's two readings of addresses. */
+  readonly uses: Map<MessageStacks, Map<number, StackUse>>;
 }
 
 interface CurrentProfile extends PreparedProfile {
   readonly index: number;
   readonly shape: Shape;
-  /** Which of the message's two readings of addresses. */
-  readonly kind: 0 | 1;
+  /** Its resource as it is, for stacks of user space and for the kernel's own. */
+  readonly plain: [ServiceResource | null, ServiceResource | null];
 }
 
 interface FrameRange {
@@ -100,9 +101,12 @@ interface FrameRange {
 /** This message's part of an output. */
 interface ShardRows {
   readonly output: ShardOutput;
-  /** Frame rows of a location, by its index and kind. */
-  readonly frames: Map<number, FrameRange>;
+  /** Frame rows of a location, by its index. */
+  readonly frames: Map<MessageStacks, Map<number, FrameRange>>;
   readonly resources: Map<ServiceResource, number>;
+  /** The one that was asked for last, as nearly all are. */
+  lastResource: ServiceResource | null;
+  lastResourceRow: number;
   readonly links: number[];
   profile: number;
   type: number;
@@ -117,14 +121,14 @@ class MessageRows {
   readonly #appendMicros: number;
   readonly #target: RowsTarget;
   readonly #counts: RowCounts;
-  readonly #stacks: (MessageStacks | undefined)[] = [];
-  readonly #uses = new Map<number, StackUse>();
   readonly #services = new Map<string, Service>();
-  readonly #plain = new Map<Resource, (ServiceResource | undefined)[]>();
+  readonly #serviceResources = new Map<Resource, (ServiceResource | undefined)[]>();
   readonly #overridden = new Map<string, Resource>();
   readonly #resourceNumbers = new Map<Resource, number>();
   readonly #shards: (ShardRows | undefined)[] = [];
   readonly #row = emptyRow();
+  /** The id that is asked for: four words. */
+  readonly #words = new Uint32Array(4);
   /** The profile that is being appended. */
   #profile!: CurrentProfile;
 
@@ -143,7 +147,7 @@ class MessageRows {
     for (const [index, profile] of profiles.entries()) {
       const { record } = profile;
       const shape = shapeOf(record, texts, countingScopes.has(record.scopeIndex));
-      this.#profile = { ...profile, index, shape, kind: sendsElfAddresses(record.scope.name) ? 1 : 0 };
+      this.#profile = { ...profile, index, shape, plain: [null, null] };
       this.#samples();
       for (const shard of this.#shards) if (shard?.profile === index) shard.output.builder.endProfile();
     }
@@ -165,16 +169,18 @@ class MessageRows {
   #samples(): void {
     const { attributes, otlp } = this.#message;
     const { samples } = otlp;
-    const { record } = this.#profile;
+    const { record, stacks } = this.#profile;
     const shared = noFacts();
     attributes.apply(shared, record.attributes, 0, record.attributes.length);
     const facts = noFacts();
     for (let sample = record.sampleStart; sample < record.sampleEnd; sample++) {
       resetFacts(facts, shared);
       attributes.apply(facts, samples.attributes, samples.attributeStart[sample]!, samples.attributeStart[sample + 1]!);
-      const use = this.#stackUse(samples.stack[sample]!, facts);
+      const stack = stacks.stack(samples.stack[sample]!);
+      const found = this.#serviceResource(facts, stack.isKernel);
+      const use = this.#stackUse(stack, found.service);
       this.#openProfile(use.shard);
-      this.#fillRow(use, facts, samples.link[sample]!);
+      this.#fillRow(use, found, facts, samples.link[sample]!);
       this.#events(use, facts, sample);
     }
     this.#counts.samples += record.sampleEnd - record.sampleStart;
@@ -216,7 +222,7 @@ class MessageRows {
       // A profile without any time has none of its own to keep.
       if (low !== 0 || high !== 0) row.attributes = this.#mapWithTime(use.shard, facts, (BigInt(high) << 32n) | BigInt(low));
     }
-    row.time = BigInt(micros);
+    row.time = micros;
     const date = dateOf(micros);
     if (use.date !== date) this.#ensureStack(use, date);
     use.shard.output.builder.addSample(row);
@@ -224,46 +230,53 @@ class MessageRows {
     row.attributes = attributes;
   }
 
-  #fillRow(use: StackUse, facts: SampleFacts, link: number): void {
+  #fillRow(use: StackUse, found: ServiceResource, facts: SampleFacts, link: number): void {
     const row = this.#row;
     const { shard } = use;
-    const { builder } = shard.output;
     row.type = shard.type;
     row.stack = use.row;
     row.link = link === 0 ? 0 : this.#link(shard, link, facts.linkSource);
-    row.resource = this.#resourceRow(shard, this.#serviceResource(facts, use.stack.isKernel));
+    row.resource = this.#resourceRow(shard, found);
     row.scopeName = shard.scopeName;
     row.profileId = shard.profileId;
     row.threadId = facts.threadId;
-    row.threadName = builder.string(facts.threadName);
+    row.threadName = facts.threadName === '' ? 0 : shard.output.builder.string(facts.threadName);
     row.cpuLogicalNumber = facts.cpuLogicalNumber;
     row.attributes = this.#map(shard, facts);
   }
 
-  #stackUse(index: number, facts: SampleFacts): StackUse {
-    const { kind } = this.#profile;
-    this.#stacks[kind] ??= new MessageStacks(this.#message, kind === 1, this.#target.nameOf);
-    const stack = this.#stacks[kind].stack(index);
-    const { service } = this.#serviceResource(facts, stack.isKernel);
-    const key = service.slot * 2 ** 33 + 2 * index + kind;
-    const known = this.#uses.get(key);
+  #stackUse(stack: Stack, service: Service): StackUse {
+    const { stacks } = this.#profile;
+    let uses = service.uses.get(stacks);
+    if (uses === undefined) {
+      uses = new Map();
+      service.uses.set(stacks, uses);
+    }
+    const known = uses.get(stack.index);
     if (known) return known;
     const id = service.part + stack.part;
     const shard = this.#shard(shardOf(id, this.#target.shards));
-    const use = { stack, kind, id, words: wordsOf(id), serviceName: service.name, shard, row: shard.output.builder.stackId(id), date: -1 };
-    this.#uses.set(key, use);
+    const use = { stack, stacks, id, service, shard, row: shard.output.builder.stackId(id), date: -1 };
+    uses.set(stack.index, use);
     return use;
   }
 
   #serviceResource(facts: SampleFacts, isKernel: boolean): ServiceResource {
-    const resource = facts.overrides.length === 0 ? this.#profile.resource : this.#override(this.#profile.resource, facts);
-    const kinds = this.#plain.get(resource) ?? [];
-    const known = kinds[isKernel ? 1 : 0];
+    const { resource, plain } = this.#profile;
+    const kind = isKernel ? 1 : 0;
+    if (facts.overrides.length > 0) return this.#serviceOf(this.#override(resource, facts), kind);
+    const known = plain[kind] ?? this.#serviceOf(resource, kind);
+    plain[kind] = known;
+    return known;
+  }
+
+  #serviceOf(resource: Resource, kind: 0 | 1): ServiceResource {
+    const kinds = this.#serviceResources.get(resource) ?? [];
+    const known = kinds[kind];
     if (known) return known;
-    const name = serviceNameOf(resource, isKernel);
-    const made = { resource, service: this.#service(resource.strings.service_namespace ?? '', name) };
-    kinds[isKernel ? 1 : 0] = made;
-    this.#plain.set(resource, kinds);
+    const made = { resource, service: this.#service(resource.strings.service_namespace ?? '', serviceNameOf(resource, kind === 1)) };
+    kinds[kind] = made;
+    this.#serviceResources.set(resource, kinds);
     return made;
   }
 
@@ -282,7 +295,8 @@ class MessageRows {
     const key = JSON.stringify([namespace, name]);
     const known = this.#services.get(key);
     if (known) return known;
-    const service = { name, part: servicePart(namespace, name), slot: this.#services.size };
+    const part = servicePart(namespace, name);
+    const service: Service = { name, part, word: hexWord(part, 0), uses: new Map() };
     this.#services.set(key, service);
     return service;
   }
@@ -296,6 +310,8 @@ class MessageRows {
       output,
       frames: new Map(),
       resources: new Map(),
+      lastResource: null,
+      lastResourceRow: 0,
       links: [],
       profile: -1,
       type: 0,
@@ -321,8 +337,13 @@ class MessageRows {
   }
 
   #resourceRow(shard: ShardRows, found: ServiceResource): number {
-    const known = shard.resources.get(found);
-    if (known !== undefined) return known;
+    if (shard.lastResource === found) return shard.lastResourceRow;
+    shard.lastResource = found;
+    shard.lastResourceRow = shard.resources.get(found) ?? this.#addResource(shard, found);
+    return shard.lastResourceRow;
+  }
+
+  #addResource(shard: ShardRows, found: ServiceResource): number {
     const { builder } = shard.output;
     const { resource, service } = found;
     const strings: Partial<Record<ResourceStringColumn, string>> = { ...resource.strings, service_name: service.name };
@@ -344,6 +365,7 @@ class MessageRows {
   }
 
   #map(shard: ShardRows, facts: SampleFacts): number {
+    if (facts.others.length === 0 && this.#profile.scopeAttributes.length === 0) return 0;
     const key = facts.others.join(' ');
     const known = shard.maps.get(key);
     if (known !== undefined) return known;
@@ -364,27 +386,36 @@ class MessageRows {
 
   #ensureStack(use: StackUse, date: number): void {
     use.date = date;
-    const { output, frames } = use.shard;
+    const { stack, stacks, service, shard } = use;
+    const { output } = shard;
     const key = date * 2 ** 32 + use.row;
-    if (output.added.has(key) || this.#target.known.has(use.words, date, output.shard)) return;
+    const words = this.#words;
+    words[0] = service.word;
+    words.set(stack.words, 1);
+    if (output.added.has(key) || this.#target.known.has(words, date, output.shard)) return;
     output.added.add(key);
-    output.sent.push({ words: use.words, date });
-    output.builder.beginStack({ id: use.id, date, serviceName: use.serviceName, cut: use.stack.cut });
-    const reader = this.#stacks[use.kind]!;
-    for (const location of use.stack.locations) {
-      const key = 2 * location.index + use.kind;
-      const known = frames.get(key);
-      const range = known ?? this.#addFrames(use.shard, key, reader.frames(location));
+    output.sent.push({ words: words.slice(), date });
+    output.builder.beginStack({ id: use.id, date, serviceName: service.name, cut: stack.cut });
+    let known = shard.frames.get(stacks);
+    if (known === undefined) {
+      known = new Map();
+      shard.frames.set(stacks, known);
+    }
+    for (const location of stacks.frames(stack)) {
+      let range = known.get(location);
+      if (range === undefined) {
+        range = this.#addFrames(output.builder, stacks, location);
+        known.set(location, range);
+      }
       for (let row = range.first; row < range.end; row++) output.builder.stackFrame(row);
     }
     this.#counts.stacks++;
   }
 
-  #addFrames({ output, frames }: ShardRows, key: number, rows: readonly FrameRow[]): FrameRange {
-    const added = rows.map((frame) => output.builder.addFrame(frame));
-    const range = { first: added[0]!, end: added.at(-1)! + 1 };
-    frames.set(key, range);
-    return range;
+  #addFrames(builder: RowsBuilder, stacks: MessageStacks, index: number): FrameRange {
+    const frames = framesOf(this.#message, index, stacks.location(index), this.#target.nameOf);
+    const rows = frames.map((frame) => builder.addFrame(frame));
+    return { first: rows[0]!, end: rows.at(-1)! + 1 };
   }
 }
 
@@ -405,18 +436,9 @@ function idText({ texts, otlp }: PreparedMessage, start: number, end: number): s
   return '';
 }
 
-function wordsOf(id: string): Uint32Array {
-  return Uint32Array.of(
-    Number.parseInt(id.slice(0, 8), 16),
-    Number.parseInt(id.slice(8, 16), 16),
-    Number.parseInt(id.slice(16, 24), 16),
-    Number.parseInt(id.slice(24), 16),
-  );
-}
-
 function emptyRow(): Required<SampleRow> {
   return {
-    time: 0n,
+    time: 0,
     value: 0n,
     count: 0n,
     type: 0,

@@ -3,7 +3,7 @@ import { decodeRows } from '../schemas/rows/codec.ts';
 import { nullInt32, nullInt64, type ResourceStringColumn, type RowsMessage, resourceStringColumns } from '../schemas/rows/message.ts';
 import { buildBatch, decode } from './batch.ts';
 import { KnownStacks } from './known-stacks.ts';
-import type { NameOf } from './message-stacks.ts';
+import type { NameOf } from './message-frames.ts';
 import { nothingSent } from './position.ts';
 import type { RowCounts } from './rows-from-profiles.ts';
 

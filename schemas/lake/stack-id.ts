@@ -30,7 +30,7 @@ export function servicePart(namespace: string, name: string): string {
   const sink = new ByteSink(8 + 3 * (namespace.length + name.length));
   sink.text(namespace);
   sink.text(name);
-  return digestOf(sink).toString('hex', 0, 4);
+  return digestOf(sink, 8);
 }
 
 /** Begins a frame in a file that has a build id; then `lines` times identifyName, then endPart with what it returns. */
@@ -68,9 +68,10 @@ export function stackPart(sink: ByteSink, cut: string): string {
   // No part is empty.
   sink.uint32(0);
   sink.text(cut);
-  return digestOf(sink).toString('hex', 0, 12);
+  return digestOf(sink, 24);
 }
 
-function digestOf(sink: ByteSink): Buffer {
-  return hash('sha256', sink.bytes.subarray(0, sink.length), 'buffer');
+/** As digits at once: a Buffer for each costs more than the hashing. */
+function digestOf(sink: ByteSink, digits: number): string {
+  return hash('sha256', sink.view(), 'hex').slice(0, digits);
 }

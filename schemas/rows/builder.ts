@@ -33,7 +33,8 @@ export interface ResourceRow {
 
 /** Indices are those that this builder gave. A caller on the hot path fills one such object again and again. */
 export interface SampleRow {
-  time: bigint;
+  /** Microseconds; as a number it costs no object, and is exact up to the year 2255. */
+  time: bigint | number;
   value: bigint;
   count: bigint;
   type: number;
@@ -166,7 +167,8 @@ export class RowsBuilder {
     if (row === this.#samples.time.length) this.#samples = grown(this.#samples);
     const columns = this.#samples;
     columns.length = row + 1;
-    columns.time[row] = sample.time;
+    if (typeof sample.time === 'bigint') columns.time[row] = sample.time;
+    else putWhole(columns.time, row, sample.time);
     columns.durationNanos[row] = sample.durationNanos ?? nullInt64;
     columns.value[row] = sample.value;
     columns.count[row] = sample.count;
@@ -311,6 +313,16 @@ class Interned<Entry> {
     return index;
   }
 }
+
+/** A whole number into a 64-bit column, without a bigint. */
+function putWhole(column: BigInt64Array, row: number, value: number): void {
+  const high = Math.floor(value / 2 ** 32);
+  words.setInt32(4, high, true);
+  words.setUint32(0, value - high * 2 ** 32, true);
+  column[row] = words.getBigInt64(0, true);
+}
+
+const words = new DataView(new ArrayBuffer(8));
 
 function newSamples(capacity: number): SampleColumns {
   const [int64, uint32] = [() => new BigInt64Array(capacity), () => new Uint32Array(capacity)];
