@@ -1,7 +1,7 @@
 // Which rows of a message are new (docs/lake.md: exactly once, by position). Pure: what it decides
 // depends on nothing but the state that the records pinned and the messages since, so that every
 // exporter, and every replay, decides the same.
-import type { HighWater } from '../schemas/lake/record.ts';
+import type { CommitRecord, HighWater } from '../schemas/lake/record.ts';
 import type { RowsMessage, Segment } from '../schemas/rows/message.ts';
 import { DigestEntries, DigestWindow } from './digests.ts';
 
@@ -13,14 +13,22 @@ export class SourceState {
   /** Digests since the last cut: what the next record's side object holds. */
   recent = new DigestEntries();
 
-  constructor(highWaters: readonly HighWater[] = [], clockMillis = 0) {
-    for (const water of highWaters) this.highWaters.set(sourceKey(water), water);
-    this.clockMillis = clockMillis;
+  /**
+   * No record yet. A lake that begins on a log which is older than itself takes up its sources where it
+   * finds them; later on whoever is new begins at -1, or what came before was lost.
+   */
+  isFirst: boolean;
+
+  constructor(head: Pick<CommitRecord, 'highWaters' | 'clockMillis'> | null = null) {
+    for (const water of head?.highWaters ?? []) this.highWaters.set(sourceKey(water), water);
+    this.clockMillis = head?.clockMillis ?? 0;
+    this.isFirst = head === null;
   }
 
   /** A new range begins. */
   cut(): void {
     this.recent = new DigestEntries();
+    this.isFirst = false;
   }
 }
 
@@ -54,9 +62,9 @@ export interface Admission {
 export function admit(state: SourceState, message: RowsMessage, messageTimeMillis: number): Admission {
   const key = sourceKey(message);
   const known = state.highWaters.get(key);
-  // An unknown log id (or a new partition) starts a new high water where its first message starts.
-  const high = known?.offset ?? message.from;
-  const appendTimeMillis = message.segments[0]?.appendTimeMillis ?? messageTimeMillis;
+  // An unknown log id (or a new partition) starts a new high water.
+  const high = known?.offset ?? (state.isFirst ? message.from : -1);
+  const appendTimeMillis = gapTimeMillis(message, messageTimeMillis);
   const gap = message.from > high ? { ...sourceOf(message), from: high, to: message.from, appendTimeMillis } : null;
   const rows: AdmittedRows[] = [];
   const counts = { repeated: 0, duplicates: 0, duplicateProfiles: 0 };
@@ -67,6 +75,11 @@ export function admit(state: SourceState, message: RowsMessage, messageTimeMilli
   const to = Math.max(high, message.to);
   if (known === undefined || to > known.offset) state.highWaters.set(key, { ...sourceOf(message), offset: to });
   return { rows, gap, ...counts };
+}
+
+/** When a gap before the message is told to have been: its row's time. */
+export function gapTimeMillis(message: RowsMessage, messageTimeMillis: number): number {
+  return message.segments[0]?.appendTimeMillis ?? messageTimeMillis;
 }
 
 function admitSegment(state: SourceState, segment: Segment, rows: AdmittedRows[], counts: { duplicates: number; duplicateProfiles: number }): void {

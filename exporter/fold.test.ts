@@ -3,10 +3,11 @@
 import { describe, expect, test } from 'vitest';
 import { foldKey, foldPrefix, foldRecords, parseFoldKey, parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, encodeRecord, recordVersion } from '../schemas/lake/record.ts';
+import { MemoryStore } from '../test/model/memory-store.ts';
 import { foldOldRecords } from './fold.ts';
 import { foldAfterMillis } from './limits.ts';
 import { putRecord, readHead, readRecord } from './records.ts';
-import { MemoryStore, TestClock } from './testing-world.ts';
+import { TestClock } from './testing-world.ts';
 
 const clock = new TestClock(Date.UTC(2026, 10, 24));
 const tomorrow = clock.now + foldAfterMillis + 1;
@@ -30,7 +31,7 @@ function record(seq: number, attempt = `attempt-${seq}`): CommitRecord {
 }
 
 async function chain(length: number): Promise<MemoryStore> {
-  const store = new MemoryStore(clock);
+  const store = new MemoryStore(clock.wallMillis);
   for (let seq = 1; seq <= length; seq++) await store.put(recordKey(0, seq), encodeRecord(record(seq)));
   return store;
 }

@@ -1,12 +1,14 @@
-// The protocol of docs/lake.md over the real core: exporters that die, freeze, race and are lied to,
-// processors that repeat themselves. A reader that only lists names checks after every put that no row
-// is twice, gone, or without its stack; at the end every sample is there once.
+// Stories of the protocol (docs/lake.md) over the real core, one rule each: exporters that die, freeze,
+// race and are lied to, processors that repeat themselves. A reader that only lists names checks after
+// every put that no row is twice, gone, or without its stack. (test/model has everything at once, seeded.)
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hotPrefix } from '../schemas/lake/paths.ts';
+import { hotPrefix, parseLakeFileKey } from '../schemas/lake/paths.ts';
 import { parseRecord } from '../schemas/lake/record.ts';
 import { deadLetterTopic, rowsTopic } from '../schemas/topics.ts';
+import type { SeenRow } from '../test/model/lake-reader.ts';
+import { readParquet } from '../test/model/read-parquet.ts';
 import { encodedMessage, type PlainProfile, type PlainSample, type PlainSegment, type PlainStack } from './testing.ts';
-import { Crash, type Exporter, type Faults, readParquet, type SeenRow, World } from './testing-world.ts';
+import { Crash, type Exporter, type Faults, World } from './testing-world.ts';
 
 const day = 86_400_000;
 let world: World;
@@ -61,6 +63,16 @@ const published = (rows: readonly SeenRow[]) =>
     .map((row) => row.value)
     .sort(compare);
 const lost = (rows: readonly SeenRow[]) => rows.filter((row) => row.type === 'lost').map((row) => row.value);
+const rowsSeen = async () => {
+  await world.reader.check();
+  return world.reader.rows();
+};
+/** Whole rows of the stacks table. */
+const stacksSeen = async () => {
+  const keys = world.store.keys('lake/stacks/');
+  const files = keys.map(async (key) => (await readParquet(world.store.objects.get(key)!.bytes)).map((row) => ({ date: parseLakeFileKey(key)!.date, ...row })));
+  return (await Promise.all(files)).flat() as Record<string, unknown>[];
+};
 const head = async () => {
   const [entry] = await world.store.list('commits/000/', { limit: 1 });
   return parseRecord((await world.store.get(entry!.key))!, entry!.key);
@@ -76,7 +88,7 @@ describe('sources', () => {
     await send(4, 7, segments.slice(5));
     await send(3, 7, segments.slice(4));
     await world.settle(start('a'));
-    expect(published(await world.reader.rows())).toEqual(valuesOf(...all));
+    expect(published(await rowsSeen())).toEqual(valuesOf(...all));
     expect((await head()).highWaters).toEqual([{ logId: 'log-a', topic: 'otlp_profiles', partition: 0, offset: 7 }]);
   });
 
@@ -88,7 +100,7 @@ describe('sources', () => {
     await send(1, 2, [segment(2, [second])]);
     await send(-1, 1, [{ ...segment(1, [first]), appendTimeMillis: world.clock.now }]); // a processor frozen for an hour
     await world.settle(exporters[0]!);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(first, second));
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
   });
 
   test('positions of other partitions and other logs are their own', async () => {
@@ -97,7 +109,7 @@ describe('sources', () => {
     await send(-1, 5, [segment(5, [b])], { partition: 1 });
     await send(-1, 5, [segment(5, [c])], { logId: 'log-b' });
     await world.settle(start('a'));
-    expect(published(await world.reader.rows())).toEqual(valuesOf(a, b, c));
+    expect(published(await rowsSeen())).toEqual(valuesOf(a, b, c));
   });
 
   test('a profile that was seen in the window is dropped and counted, also after a restart', async () => {
@@ -108,7 +120,7 @@ describe('sources', () => {
     const fresh = profile([1]);
     await send(-1, 9, [segment(9, [again, fresh])], { partition: 3 });
     await world.settle(start('b'));
-    expect(published(await world.reader.rows())).toEqual(valuesOf(again, fresh));
+    expect(published(await rowsSeen())).toEqual(valuesOf(again, fresh));
     expect((await head()).duplicates).toBe(2);
   });
 
@@ -119,7 +131,7 @@ describe('sources', () => {
     const late: PlainProfile = { digest: first.digest, samples: [{ ...first.samples[0]!, value: BigInt(++samples) }] };
     await send(1, 2, [segment(2, [late])]);
     await world.settle(start('a'));
-    expect(published(await world.reader.rows())).toEqual(valuesOf(first, late));
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, late));
   });
 
   test('a gap is a row in the lake with its range, and the rest goes on', async () => {
@@ -127,7 +139,7 @@ describe('sources', () => {
     await send(-1, 1, [segment(1, [before])]);
     await send(6, 8, [segment(8, [after])]);
     await world.settle(start('a'));
-    const rows = await world.reader.rows();
+    const rows = await rowsSeen();
     expect(published(rows)).toEqual(valuesOf(before, after));
     expect(lost(rows)).toEqual([5n]);
     expect((await head()).losses).toEqual({ source_gap: 5 });
@@ -138,7 +150,20 @@ describe('sources', () => {
       sample_unit: 'count',
       attributes: { 'flamelake.lost.reason': 'source_gap', 'flamelake.lost.from': '2', 'flamelake.lost.to': '6', 'flamelake.lost.topic': 'otlp_profiles' },
     });
-    expect((await world.reader.stackRows()).find((each) => each.stack_id === row.stack_id)).toMatchObject({ leaf_function: '[lost: source_gap]' });
+    expect((await stacksSeen()).find((each) => each.stack_id === row.stack_id)).toMatchObject({ leaf_function: '[lost: source_gap]' });
+  });
+
+  test('a gap before the first message of a source shows too, once the lake has a record', async () => {
+    const [first, second, third] = [profile([1]), profile([2]), profile([3])];
+    await send(6, 8, [segment(8, [first])]); // a new lake on an old log begins where it finds it
+    const exporter = start('a');
+    await world.settle(exporter);
+    expect((await head()).losses).toEqual({});
+    await send(-1, 1, [segment(1, [second])], { partition: 1 });
+    await send(2, 3, [segment(3, [third])], { partition: 2 });
+    await world.settle(exporter);
+    expect((await head()).losses).toEqual({ source_gap: 3 });
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second, third));
   });
 
   test('what cannot be decoded becomes a dead letter, and its source shows the gap', async () => {
@@ -147,7 +172,7 @@ describe('sources', () => {
     await world.log.append(rowsTopic, 0, { value: new Uint8Array([1, 2, 3]) });
     await send(4, 5, [segment(5, [after])]);
     await world.settle(start('a'));
-    expect(lost(await world.reader.rows())).toEqual([1n, 3n]);
+    expect(lost(await rowsSeen())).toEqual([1n, 3n]);
     expect((await head()).losses).toEqual({ rows_malformed: 1, source_gap: 3 });
     const dead = await world.log.read(deadLetterTopic, 0, 0, { bytesMax: 1e6 });
     expect(dead.records.map((record) => [record.value, record.headers['flamelake.dead.reason']])).toEqual([[new Uint8Array([1, 2, 3]), 'rows_malformed']]);
@@ -170,7 +195,7 @@ describe('sources', () => {
     expect(shard.ready).toBe(false);
     expect(shard.text).toMatch(/version 9 was found/);
     expect(world.messages.filter((line) => line.includes('version 9'))).toHaveLength(1);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(known));
+    expect(published(await rowsSeen())).toEqual(valuesOf(known));
     expect((await head()).position).toBe(1);
   });
 });
@@ -184,7 +209,7 @@ describe('stacks', () => {
     }
     await send(3, 4, [segment(4, [profile([1], day)])]); // yesterday: the same id under another date
     await world.settle(exporter);
-    const names = (await world.reader.stackRows()).map((row) => `${row.date} ${row.stack_id}`);
+    const names = (await stacksSeen()).map((row) => `${row.date} ${row.stack_id}`);
     expect(new Set(names).size).toBe(names.length);
     expect(names.filter((name) => name.endsWith(hex(0x1001)))).toHaveLength(2);
   });
@@ -197,7 +222,7 @@ describe('stacks', () => {
     await send(1, 2, [segment(2, [first], { stacks: [{ stack: stack(7), date: Math.floor(world.clock.now / day) }] })]);
     await send(2, 3, [segment(3, [later], { stacks: [] })]);
     await world.settle(start('a'));
-    expect((await world.reader.stackRows()).find((row) => row.stack_id === hex(0x1007))).toMatchObject({ leaf_function: 'f7', cut: null });
+    expect((await stacksSeen()).find((row) => row.stack_id === hex(0x1007))).toMatchObject({ leaf_function: 'f7', cut: null });
   });
 
   test('a row whose stack was lost does not dangle; the id is not stored twice when the stack comes after all', async () => {
@@ -208,7 +233,7 @@ describe('stacks', () => {
     expect((await head()).losses).toEqual({ stack_lost: 1 });
     await send(1, 2, [segment(2, [profile([5])])]);
     await world.settle(exporter);
-    const found = (await world.reader.stackRows()).filter((row) => row.stack_id === hex(0x1005));
+    const found = (await stacksSeen()).filter((row) => row.stack_id === hex(0x1005));
     expect(found).toEqual([expect.objectContaining({ cut: 'stack_lost', frames: [], depth: 0, service_name: 'svc' })]);
   });
 
@@ -218,7 +243,7 @@ describe('stacks', () => {
       await world.settle(start(name)); // b knows nothing yet; a is one record behind when it comes again
       await exporters.pop()!.builder.close();
     }
-    const names = (await world.reader.stackRows()).map((row) => row.stack_id);
+    const names = (await stacksSeen()).map((row) => row.stack_id);
     expect(names.sort()).toEqual([hex(0x1001), hex(0x1002), hex(0x1003)]);
   });
 });
@@ -229,7 +254,7 @@ describe('old dates', () => {
     const [now, old] = [profile([1]), profile([1, 2], 3 * day)];
     await send(-1, 1, [segment(1, [now, old])]);
     await world.settle(exporter);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(now));
+    expect(published(await rowsSeen())).toEqual(valuesOf(now));
     const { carry } = await head();
     expect(carry).toMatchObject({ rows: 2, dates: ['2026-11-21'] });
     const carried = await Promise.all([...carry!.samples].map(async (key) => readParquet((await world.store.get(key))!)));
@@ -244,7 +269,7 @@ describe('old dates', () => {
     const later = profile([1]);
     await send(2, 3, [segment(3, [later])]);
     await world.settle(start('b')); // another exporter, from the records alone
-    expect(published(await world.reader.rows())).toEqual(valuesOf(now, old, more, later));
+    expect(published(await rowsSeen())).toEqual(valuesOf(now, old, more, later));
     expect((await head()).carry).toBeNull();
     await world.reader.check();
   });
@@ -258,7 +283,7 @@ describe('old dates', () => {
     const lagging = profile([4], 3 * day);
     await send(-1, 1, [segment(1, [lagging], { appendTimeMillis: world.clock.now - 3 * day, stacks: [] })], { partition: 1 });
     await world.settle(exporter);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(old, lagging));
+    expect(published(await rowsSeen())).toEqual(valuesOf(old, lagging));
     await world.reader.check();
   });
 });
@@ -274,11 +299,11 @@ describe('the rows topic', () => {
       `${hotPrefix('samples', 0)}000000000000007-000000000000009-${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.parquet`,
       new Uint8Array(),
     );
-    world.log.recreate('rows-2');
+    world.log.recreate(rowsTopic, 'rows-2');
     const second = profile([2]);
     await send(-1, 2, [segment(1, [first]), segment(2, [second])]);
     await world.settle(start('a'));
-    expect(published(await world.reader.rows())).toEqual(valuesOf(first, second));
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
     expect(await head()).toMatchObject({ logId: 'rows-2', position: 1, losses: {} });
     expect((await world.store.list(hotPrefix('samples', 0))).every((entry) => !entry.key.includes('000000000000009'))).toBe(true);
   });
@@ -291,16 +316,27 @@ describe('the rows topic', () => {
     for (let offset = 2; offset < 6; offset++) await send(offset - 1, offset, [segment(offset, [profile([1])])]);
     world.log.retain(rowsTopic, 0, 4);
     await world.settle(start('a'));
-    const rows = await world.reader.rows();
+    const rows = await rowsSeen();
     expect(lost(rows).sort(compare)).toEqual([3n, 3n]); // three messages of the rows topic, which held three of the source
     expect((await head()).losses).toEqual({ log_overtaken: 3, source_gap: 3 });
+  });
+
+  test('overtaken twice, by exporters that know nothing of each other: the stack of the lost rows is stored once', async () => {
+    for (let round = 0; round < 3; round++) {
+      for (let offset = 3 * round; offset < 3 * round + 3; offset++) await send(offset - 1, offset, [segment(offset, [profile([1], 2 * day)])]);
+      if (round > 0) world.log.retain(rowsTopic, 0, 3 * round + 2);
+      await world.settle(start(`exporter-${round}`));
+      await exporters.pop()!.builder.close();
+    }
+    await world.reader.check();
+    expect(lost(await rowsSeen()).sort(compare)).toEqual([2n, 2n, 2n, 2n]); // each time messages of the rows topic, and of the source
   });
 
   test('older than the lake (restored from a copy): nothing is published, one line says what to do', async () => {
     await send(-1, 1, [segment(1, [profile([1])])]);
     await world.settle(start('a'));
     await exporters.pop()!.builder.close();
-    world.log.recreate('rows-1');
+    world.log.recreate(rowsTopic, world.log.logId(rowsTopic));
     const { shard } = start('a');
     await expect(shard.step()).rejects.toThrow(/restore both from one moment/);
   });
@@ -333,7 +369,7 @@ describe('racing exporters', () => {
     await zombie.shard.published();
     await send(2, 3, [segment(3, [profiles[2]!])]);
     await world.settle(zombie);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(...profiles));
+    expect(published(await rowsSeen())).toEqual(valuesOf(...profiles));
     expect(world.messages.some((line) => line.startsWith('zombie') && line.includes('another exporter has published'))).toBe(true);
     await world.reader.check();
   });
@@ -352,7 +388,7 @@ describe('racing exporters', () => {
     await send(-1, 1, [segment(1, [rows])]);
     const exporter = start('a', { ...sleeper, next: (call) => (call === 'put' && !slept && world.store.objects.size >= 2 ? 'freeze' : 'none') });
     await world.settle(exporter);
-    expect(published(await world.reader.rows())).toEqual(valuesOf(rows));
+    expect(published(await rowsSeen())).toEqual(valuesOf(rows));
     const { attempt } = await head();
     const staged = [...world.store.objects.keys()].filter((key) => key.startsWith('staging/'));
     expect(staged.length).toBeGreaterThan(0); // what the given-up attempt had put
@@ -374,7 +410,7 @@ describe('racing exporters', () => {
       await send(-1, 1, [segment(1, [rows])], { logId: fault });
       const exporter = start(fault, liar);
       await world.settle(exporter);
-      expect(published(await world.reader.rows())).toContain(rows.samples[0]!.value);
+      expect(published(await rowsSeen())).toContain(rows.samples[0]!.value);
       await exporters.pop()!.builder.close();
     }
     expect((await head()).seq).toBe(2);
@@ -405,7 +441,7 @@ describe('crashes', () => {
         await send(3, 4, [segment(4, [])]);
         await send(3, 5, [segment(5, [profile([9])])]);
         await world.settle(exporters.at(-1)!);
-        const rows = published(await world.reader.rows());
+        const rows = published(await rowsSeen());
         expect(rows.slice(0, -1), `${moment} at call ${at}`).toEqual(valuesOf(...profiles));
         await world.reader.check();
         await exporters.pop()!.builder.close();
@@ -414,143 +450,3 @@ describe('crashes', () => {
     expect(calls).toBeGreaterThan(20);
   }, 60_000);
 });
-
-describe('everything at once, seeded', () => {
-  const runs = Number(process.env.FLAMELAKE_MODEL_RUNS ?? 12);
-  const firstSeed = Number(process.env.FLAMELAKE_MODEL_SEED ?? 1);
-  for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-    test(`seed ${seed}`, async () => {
-      await runModel(seed);
-    }, 60_000);
-  }
-});
-
-/** Processors with caches that die and repeat, clients that retry, two exporters that fail in every way. */
-async function runModel(seed: number): Promise<void> {
-  const random = seeded(seed);
-  const pick = (count: number) => Math.floor(random() * count);
-  const chance = (share: number) => random() < share;
-  const sources = [0, 1].map(() => [] as PlainSegment[]);
-  const expected = new Map<string, PlainProfile>();
-  const today = Math.floor(world.clock.now / day);
-
-  const produce = () => {
-    const retried = [...expected.values()].at(-1 - pick(4));
-    const fresh = profile(
-      Array.from({ length: 1 + pick(4) }, () => pick(12)),
-      chance(0.15) ? (1 + pick(6)) * day : 0,
-    );
-    const own = retried !== undefined && chance(0.2) ? retried : fresh;
-    expected.set(own.digest, own);
-    const source = sources[pick(2)]!;
-    source.push(segment(source.length, [own]));
-  };
-
-  class Processor {
-    readonly cache = new Set<string>();
-    readonly done = [-1, -1];
-    readonly sent = [-1, -1];
-    async turn(): Promise<void> {
-      const partition = pick(2);
-      const source = sources[partition]!;
-      const from = this.done[partition]!;
-      const to = Math.min(source.length - 1, from + 1 + pick(3));
-      if (to <= from) return;
-      const named = new Set<string>();
-      const segments = source.slice(from + 1, to + 1).map((each) => ({
-        ...each,
-        stacks: each.profiles.flatMap(({ samples: rows }) =>
-          rows.flatMap(({ stack: own, time }) => {
-            const date = Number(time / 86_400_000_000n);
-            const name = `${date} ${own.id}`;
-            if ((this.cache.has(name) && chance(0.9)) || named.has(name)) return [];
-            named.add(name);
-            return [{ stack: own, date }];
-          }),
-        ),
-      }));
-      await send(this.sent[partition]!, to, segments, { partition });
-      if (chance(0.1)) return; // dies before it remembers, and forgets its cache
-      for (const name of named) this.cache.add(name);
-      this.done[partition] = to;
-      this.sent[partition] = to;
-    }
-  }
-
-  const frozen: (() => void)[] = [];
-  const faults: Faults = {
-    next: () => {
-      const roll = random();
-      if (roll < 0.01) return 'crash_before';
-      if (roll < 0.02) return 'crash_after';
-      if (roll < 0.04) return 'error_before';
-      if (roll < 0.06) return 'error_after';
-      if (roll < 0.08) return 'says_exists';
-      return roll < 0.09 ? 'freeze' : 'none';
-    },
-    thaw: () => new Promise((resolve) => void frozen.push(resolve)),
-  };
-  let processors = [new Processor(), new Processor()];
-  const running: { exporter: Exporter; turn: Promise<void> | null; dead: boolean }[] = [];
-  const begin = (name: string) => running.push({ exporter: start(name, faults), turn: null, dead: false });
-  const failures: unknown[] = [];
-  begin('a');
-
-  for (let tick = 0; tick < 160; tick++) {
-    if (chance(0.4)) produce();
-    await processors[pick(2)]!.turn();
-    if (chance(0.03)) processors = [new Processor(), processors[0]!];
-    if (chance(0.1)) frozen.splice(pick(frozen.length + 1), 1)[0]?.();
-    for (const entry of running) {
-      if (entry.dead || entry.turn !== null) continue;
-      entry.turn = entry.exporter.shard
-        .step()
-        .catch((error: unknown) => {
-          if (error instanceof Crash) entry.dead = true;
-          else if ((error as { code?: string }).code !== 'store_unavailable') failures.push(error);
-        })
-        .finally(() => {
-          entry.turn = null;
-        });
-    }
-    const alive = running.filter((entry) => !entry.dead);
-    // A dead one is started again (under its own index where nobody holds it), and a second one joins.
-    if (alive.length === 0 || (alive.length < 2 && chance(0.1))) {
-      for (const entry of running.filter(({ dead }) => dead)) await entry.exporter.builder.close();
-      begin(`x${pick(3)}-${alive.length === 0 ? 'only' : tick}`);
-    }
-    world.clock.now += pick(400);
-    await new Promise(setImmediate);
-  }
-  for (const resume of frozen.splice(0)) resume();
-  faults.next = () => 'none';
-  await Promise.allSettled(running.map((entry) => entry.turn));
-  for (const { exporter } of running) {
-    await exporter.shard.published();
-    await exporter.builder.close();
-  }
-  expect(failures).toEqual([]);
-  const last = new Processor();
-  for (let turn = 0; turn < 200; turn++) await last.turn();
-  const final = start('final');
-  await world.settle(final);
-  world.clock.now += day;
-  await send(sources[0]!.length - 1, sources[0]!.length, [segment(sources[0]!.length, [profile([0])])]);
-  await world.settle(final);
-  await world.reader.check();
-  const rows = await world.reader.rows();
-  expect(lost(rows)).toEqual([]);
-  expect(published(rows).slice(0, -1)).toEqual(valuesOf(...expected.values()));
-  expect((await world.reader.stackRows()).filter((row) => row.cut !== null)).toEqual([]);
-  expect(today).toBe(Math.floor((world.clock.now - day) / day));
-}
-
-function seeded(seed: number): () => number {
-  let state = Math.imul(seed, 0x9e3779b9) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -8,9 +8,9 @@ import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
 import type { RowsMessage } from '../schemas/rows/message.ts';
-import { type Admission, admit, SourceState } from './admit.ts';
+import { type Admission, admit, gapTimeMillis, SourceState } from './admit.ts';
 import { datesOf, MessageAppender } from './append.ts';
-import { Batch, datedStack } from './batch.ts';
+import { Batch, datedStack, dateOf } from './batch.ts';
 import type { AppendResult, Builder, BuildOrder, HotObject, Loss, OffsetRange, OpenBatch, Publication, RowsInput } from './builder.ts';
 import { restoreDigests } from './digest-records.ts';
 import { hotObjects } from './hot-objects.ts';
@@ -72,7 +72,7 @@ export class ShardBuilder implements Builder {
     this.#hotCovered = hot;
     this.#head = head;
     this.#next = start;
-    this.#source = new SourceState(head?.highWaters, head?.clockMillis);
+    this.#source = new SourceState(head);
     await restoreDigests(this.#options.store, head, this.#source.digests);
     await this.#known.sync(head);
   }
@@ -98,6 +98,7 @@ export class ShardBuilder implements Builder {
   }
 
   async addLoss(loss: Loss): Promise<OpenBatch> {
+    await this.#known.ensure([lossDate(loss)]);
     const { rows, stacks } = this.#open.batch;
     this.#addLostRow(loss, this.#open.losses);
     this.#open.batch.spans.push({ offset: loss.offset, rowStart: rows, rowEnd: this.#open.batch.rows, stackStart: stacks, stackEnd: this.#open.batch.stacks });
@@ -161,7 +162,10 @@ export class ShardBuilder implements Builder {
     const message = decodeRows(input.value);
     this.#checkAddress(message);
     // All that may fail or wait comes first; from `admit` on the message is taken whole.
-    const reading = this.#known.ensure(datesOf(message));
+    const dates = datesOf(message);
+    // A lost row has a stack too.
+    dates.add(dateOf(BigInt(gapTimeMillis(message, input.appendTimeMillis)) * 1000n));
+    const reading = this.#known.ensure(dates);
     if (reading !== null) await reading;
     const { batch } = this.#open;
     const { rows, stacks } = batch;

@@ -1,0 +1,115 @@
+// A reader that is not ours: it lists names under lake/ and reads those files, nothing else. What it must
+// find at every moment is checked file by file as they come and go.
+import { dateName, parseLakeFileKey } from '../../schemas/lake/paths.ts';
+import { shardOf } from '../../schemas/lake/shard.ts';
+import type { MemoryStore } from './memory-store.ts';
+import { readParquet } from './read-parquet.ts';
+
+export interface SeenRow {
+  readonly date: string;
+  readonly value: bigint;
+  readonly type: string;
+  readonly stackId: string;
+}
+
+export interface SeenStack {
+  readonly date: string;
+  readonly stackId: string;
+  readonly leaf: string | null;
+  readonly cut: string | null;
+}
+
+interface SeenFile {
+  readonly rows: readonly SeenRow[];
+  readonly stacks: readonly SeenStack[];
+}
+
+const microsPerDay = 86_400_000_000n;
+
+export class LakeReader {
+  readonly #store: MemoryStore;
+  readonly #shards: number;
+  readonly #files = new Map<string, SeenFile>();
+  /** By type and value: values are unique in these tests; losses of equal size are told apart by nothing. */
+  readonly #rows = new Set<string>();
+  readonly #stacks = new Set<string>();
+  readonly #byValue = new Map<bigint, SeenRow>();
+  #checking: Promise<void> = Promise.resolve();
+
+  constructor(store: MemoryStore, shards: number) {
+    this.#store = store;
+    this.#shards = shards;
+  }
+
+  /** No row twice, gone, under another date or shard, or without its stack; no stack id twice under a date. */
+  check(): Promise<void> {
+    // One after the other: each must see what the one before has seen.
+    this.#checking = this.#checking.then(() => this.#check());
+    return this.#checking;
+  }
+
+  rows(): SeenRow[] {
+    return [...this.#files.values()].flatMap((file) => file.rows);
+  }
+
+  /** The one row of a value. */
+  row(value: bigint): SeenRow | undefined {
+    return this.#byValue.get(value);
+  }
+
+  stacks(): SeenStack[] {
+    return [...this.#files.values()].flatMap((file) => file.stacks);
+  }
+
+  /** Rows of type lost, with their attributes. */
+  async losses(): Promise<{ readonly value: bigint; readonly attributes: Readonly<Record<string, string>>; readonly shard: number }[]> {
+    const losses = [];
+    for (const [key, file] of this.#files) {
+      if (!file.rows.some((row) => row.type === 'lost')) continue;
+      const rows = await readParquet(this.#store.objects.get(key)!.bytes, ['sample_type', 'value', 'attributes']);
+      for (const row of rows) {
+        if (row.sample_type !== 'lost') continue;
+        losses.push({ value: row.value as bigint, attributes: row.attributes as Record<string, string>, shard: parseLakeFileKey(key)!.shard });
+      }
+    }
+    return losses;
+  }
+
+  async #check(): Promise<void> {
+    const listed = new Set(this.#store.keys('lake/'));
+    for (const key of this.#files.keys()) if (!listed.has(key)) throw new Error(`rows vanished: ${key} is gone`);
+    for (const key of listed) if (!this.#files.has(key)) await this.#add(key);
+  }
+
+  async #add(key: string): Promise<void> {
+    const name = parseLakeFileKey(key);
+    if (name === null) throw new Error(`stray file: ${key}`);
+    const bytes = this.#store.objects.get(key)!.bytes;
+    const isSamples = name.table === 'samples';
+    const rows = await readParquet(bytes, isSamples ? ['time', 'value', 'sample_type', 'stack_id'] : ['stack_id', 'leaf_function', 'cut']);
+    for (const row of rows) {
+      const id = String(row.stack_id);
+      if (shardOf(id, this.#shards) !== name.shard) throw new Error(`wrong shard: ${id} in ${key}`);
+      if (isSamples) this.#addSample(row, name.date, key);
+      else if (this.#stacks.has(`${name.date} ${id}`)) throw new Error(`stack id twice: ${name.date} ${id} in ${key}`);
+      else this.#stacks.add(`${name.date} ${id}`);
+    }
+    const { date } = name;
+    const seen = isSamples ? rows.map((row) => ({ date, value: row.value as bigint, type: String(row.sample_type), stackId: String(row.stack_id) })) : [];
+    for (const row of seen) if (row.type !== 'lost') this.#byValue.set(row.value, row);
+    this.#files.set(key, {
+      rows: seen,
+      stacks: isSamples
+        ? []
+        : rows.map((row) => ({ date, stackId: String(row.stack_id), leaf: row.leaf_function as string | null, cut: row.cut as string | null })),
+    });
+  }
+
+  #addSample(row: Record<string, unknown>, date: string, key: string): void {
+    const name = `${row.sample_type} ${row.value}`;
+    if (row.sample_type !== 'lost' && this.#rows.has(name)) throw new Error(`row twice: ${name} in ${key}`);
+    this.#rows.add(name);
+    if (dateName(Number((row.time as bigint) / microsPerDay)) !== date) throw new Error(`wrong date: ${name} in ${key}`);
+    if (!this.#stacks.has(`${date} ${row.stack_id}`)) throw new Error(`dangling stack id: ${date} ${row.stack_id} of ${name} in ${key}`);
+  }
+}

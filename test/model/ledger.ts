@@ -1,0 +1,145 @@
+// What the world did, for the reckoning at the end of a run: which profiles lie where in the input, and
+// which source offsets were destroyed by retention or with their log before they were safe.
+
+import { shardOf } from '../../schemas/lake/shard.ts';
+import { servicePart } from '../../schemas/lake/stack-id.ts';
+import { decodeRows } from '../../schemas/rows/codec.ts';
+import { deadLetterHeaders, deadLetterTopic, profilesTopic, rowsTopic } from '../../schemas/topics.ts';
+import type { Copy, ModelProfile } from './clients.ts';
+import type { LakeReader } from './lake-reader.ts';
+import type { MemoryLog } from './memory-log.ts';
+
+const sourceName = ({ logId, partition, offset }: Copy) => `${logId}/${partition}/${offset}`;
+
+export class Ledger {
+  readonly profiles: ModelProfile[] = [];
+  readonly #shards: number;
+  /** By shard: source offsets that lie within the range of a row message. */
+  readonly #sent: Set<string>[];
+  /** By shard: source offsets that may be missing for good. */
+  readonly #destroyed: Set<string>[];
+  /** By shard: those of row messages that went before the shard had a record: a lake that begins can't know of them. */
+  readonly #untold: Set<string>[];
+  /** Offsets of the rows topic that retention took before they were published, by shard. */
+  readonly #overtaken: number[];
+
+  constructor(shards: number) {
+    this.#shards = shards;
+    this.#sent = Array.from({ length: shards }, () => new Set());
+    this.#destroyed = Array.from({ length: shards }, () => new Set());
+    this.#untold = Array.from({ length: shards }, () => new Set());
+    this.#overtaken = Array.from({ length: shards }, () => 0);
+  }
+
+  get isHarmed(): boolean {
+    return this.#destroyed.some((offsets) => offsets.size > 0) || this.#overtaken.some((messages) => messages > 0);
+  }
+
+  shardOf(profile: ModelProfile): number {
+    return shardOf(servicePart('', profile.service).padEnd(32, '0'), this.#shards);
+  }
+
+  rowsAppended(shard: number, value: Uint8Array): void {
+    const { logId, partition, from, to } = decodeRows(value);
+    for (let offset = from + 1; offset <= to; offset++) this.#sent[shard]!.add(sourceName({ logId, partition, offset }));
+  }
+
+  /** Input offsets below `end` go away. */
+  inputDestroyed(logId: string, partition: number, end: number): void {
+    for (let offset = 0; offset < end; offset++) {
+      const name = sourceName({ logId, partition, offset });
+      for (let shard = 0; shard < this.#shards; shard++) if (!this.#sent[shard]!.has(name)) this.#destroyed[shard]!.add(name);
+    }
+  }
+
+  /** A row message that was in no record goes away; gives back the values of its rows. */
+  rowsDestroyed(shard: number, value: Uint8Array, byRetention: boolean, isTold: boolean): readonly bigint[] {
+    const { logId, partition, from, to, samples } = decodeRows(value);
+    for (let offset = from + 1; offset <= to; offset++) {
+      this.#destroyed[shard]!.add(sourceName({ logId, partition, offset }));
+      if (!isTold) this.#untold[shard]!.add(sourceName({ logId, partition, offset }));
+    }
+    if (byRetention) this.#overtaken[shard]!++;
+    return [...samples.value];
+  }
+
+  /** Compares the finished lake with what the clients sent. */
+  async reckon(reader: LakeReader, log: MemoryLog): Promise<void> {
+    const rows = new Map(reader.rows().map((row) => [row.type === 'lost' ? `lost ${row.value}` : String(row.value), row]));
+    const stacks = new Map(reader.stacks().map((stack) => [`${stack.date} ${stack.stackId}`, stack]));
+    const dead = new Set(log.all(deadLetterTopic, 0).map(({ headers }) => deadName(headers)));
+    const losses = await this.#lossRanges(reader, dead);
+    const { logId: current } = await log.topic(profilesTopic);
+    for (const profile of this.profiles) {
+      const shard = this.shardOf(profile);
+      const gone = profile.copies.filter((copy) => dead.has(sourceName(copy)) || this.#destroyed[shard]!.has(sourceName(copy)));
+      const found = profile.samples.filter((sample) => rows.delete(String(sample.id)));
+      const what = `${profile.service} ${profile.samples.map(({ id }) => id).join(',')} at ${profile.copies.map(sourceName).join(' ')}`;
+      if (found.length !== 0 && found.length !== profile.samples.length) throw new Error(`a profile in part: ${what}`);
+      if (found.length === 0 && gone.length < profile.copies.length) throw new Error(`lost: ${what}`);
+      if (found.length === 0 && profile.copies.length > 0) {
+        const isTold = profile.copies.some((copy) => copy.logId !== current || this.#untold[shard]!.has(sourceName(copy)) || isCovered(copy, losses[shard]!));
+        if (!isTold) throw new Error(`lost without a lost row: ${what}`);
+      }
+      this.#checkRows(profile, reader, stacks);
+    }
+    const strangers = [...rows.keys()].filter((name) => !name.startsWith('lost'));
+    if (strangers.length > 0) throw new Error(`rows that nobody sent: ${strangers}`);
+  }
+
+  #checkRows(profile: ModelProfile, reader: LakeReader, stacks: ReadonlyMap<string, { leaf: string | null; cut: string | null }>): void {
+    for (const sample of profile.samples) {
+      const row = reader.row(sample.id);
+      if (row === undefined) continue;
+      const date = new Date(sample.timeMillis).toISOString().slice(0, 10);
+      if (row.date !== date) throw new Error(`sample ${sample.id} of ${date} lies under ${row.date}`);
+      const stack = stacks.get(`${row.date} ${row.stackId}`)!;
+      if (stack.cut === 'stack_lost' && this.isHarmed) continue;
+      if (stack.leaf !== sample.frames[0]) throw new Error(`sample ${sample.id} has the stack ${stack.leaf} (cut ${stack.cut}), not ${sample.frames[0]}`);
+    }
+  }
+
+  /** Lost ranges by shard; each must hold something that was destroyed or buried. */
+  async #lossRanges(reader: LakeReader, dead: ReadonlySet<string>): Promise<LossRange[][]> {
+    const ranges: LossRange[][] = Array.from({ length: this.#shards }, () => []);
+    const overtaken = this.#overtaken.slice();
+    for (const { attributes, value, shard } of await reader.losses()) {
+      const reason = attributes['flamelake.lost.reason'];
+      const range = {
+        logId: attributes['flamelake.lost.log_id']!,
+        partition: Number(attributes['flamelake.lost.partition']),
+        from: Number(attributes['flamelake.lost.from']),
+        to: Number(attributes['flamelake.lost.to']),
+      };
+      const text = `${reason} ${JSON.stringify(range)}`;
+      if (Number(value) !== range.to - range.from + 1) throw new Error(`a lost row of ${value} says ${text}`);
+      if (reason === 'source_gap') {
+        const offsets = Array.from({ length: range.to - range.from + 1 }, (_unused, index) => ({ ...range, offset: range.from + index }));
+        if (!offsets.some((copy) => this.#destroyed[shard]!.has(sourceName(copy)))) throw new Error(`told as lost, and nothing was: ${text} in shard ${shard}`);
+        ranges[shard]!.push(range);
+      } else if (attributes['flamelake.lost.topic'] === rowsTopic) {
+        overtaken[shard]! -= Number(value);
+        if (overtaken[shard]! < 0) throw new Error(`told as lost, and nothing was: ${text} in shard ${shard}`);
+      } else if (range.from === range.to && dead.has(sourceName({ ...range, offset: range.from }))) {
+        for (const other of ranges) other.push(range); // its shard is that of its own stack
+      } else throw new Error(`told as lost, and nothing was: ${text} in shard ${shard}`);
+    }
+    return ranges;
+  }
+}
+
+interface LossRange {
+  readonly logId: string;
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+function isCovered(copy: Copy, ranges: readonly LossRange[]): boolean {
+  return ranges.some(({ logId, partition, from, to }) => logId === copy.logId && partition === copy.partition && from <= copy.offset && copy.offset <= to);
+}
+
+function deadName(headers: Readonly<Record<string, string>>): string {
+  const of = (name: keyof typeof deadLetterHeaders) => headers[deadLetterHeaders[name]]!;
+  return sourceName({ logId: of('logId'), partition: Number(of('partition')), offset: Number(of('offset')) });
+}
