@@ -13,8 +13,8 @@ export interface LakeRows {
   readonly stacks: readonly Row[];
 }
 
-/** The text form of test/engines/read_lake.py, by `flamelake sql`. */
-export async function rowsBySql(dataDir: string): Promise<LakeRows> {
+/** The text form of test/engines/read_lake.py, by `flamelake sql`; `where` leaves samples out, and stacks that only they have. */
+export async function rowsBySql(dataDir: string, where = 'true'): Promise<LakeRows> {
   const textOf = ({ name, type }: { name: string; type: string }): string => {
     if (type === 'timestamp') return `CAST(epoch_us("${name}") AS VARCHAR) AS "${name}"`;
     if (type === 'double') return `CAST(CAST("${name}" AS BIGINT) AS VARCHAR) AS "${name}"`;
@@ -23,8 +23,11 @@ export async function rowsBySql(dataDir: string): Promise<LakeRows> {
     return `CAST("${name}" AS VARCHAR) AS "${name}"`;
   };
   const partitions = 'CAST("date" AS VARCHAR) AS "date"';
-  const samples = await sql(dataDir, `SELECT ${partitions}, ${sampleColumns.map(textOf).join(', ')} FROM samples`);
-  const stacks = await sql(dataDir, `SELECT ${partitions}, ${stackColumns.map(textOf).join(', ')} FROM stacks`);
+  const samples = await sql(dataDir, `SELECT ${partitions}, ${sampleColumns.map(textOf).join(', ')} FROM samples WHERE ${where}`);
+  const stacks = await sql(
+    dataDir,
+    `SELECT ${partitions}, ${stackColumns.map(textOf).join(', ')} FROM stacks${where === 'true' ? '' : ` SEMI JOIN (SELECT date, stack_id FROM samples WHERE ${where}) USING (date, stack_id)`}`,
+  );
   return { samples: samples.map(fromJsonText), stacks: stacks.map(fromJsonText) };
 }
 
