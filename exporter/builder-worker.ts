@@ -41,7 +41,7 @@ export class BuilderWorker {
       },
       addLoss: (...parameters) => call('addLoss', parameters),
       takeHot: () => call('takeHot'),
-      cut: () => call('cut'),
+      cut: (...parameters) => call('cut', parameters),
       build: (...parameters) => call('build', parameters),
       abandon: () => call('abandon'),
       commit: (...parameters) => call('commit', parameters),

@@ -121,8 +121,11 @@ export interface Builder {
   addLoss(loss: Loss): Promise<OpenBatch>;
   /** Objects for all that was appended since the last call and is not covered. */
   takeHot(): Promise<readonly HotObject[]>;
-  /** Closes the batch: what is appended from now on belongs to the next one. All hot must be taken. */
-  cut(): Promise<void>;
+  /**
+   * Closes the batch: what is appended from now on belongs to the next one. All hot must be taken. Rows of
+   * dates below `floorDate` (days since 1970-01-01; left out: none) are counted as lost instead of published.
+   */
+  cut(floorDate?: number): Promise<void>;
   /**
    * Makes the files of the closed batch. Null where `load`, `abandon` or `close` came in between. After
    * a failure the batch may be half changed: `load` again.

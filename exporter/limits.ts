@@ -55,6 +55,12 @@ export const carryObjectsMax = 100;
 /** Records younger than this stay one object each: the head, the digest window and a day to look at. */
 export const foldAfterMillis = 24 * hour;
 
+/** How often retention looks, and moves the floor by a date at most: it lists the whole lake. */
+export const retentionMillis = 15 * minute;
+/** So long the clock must have been right for files to be deleted by it; a larger step means that it was set. */
+export const clockSteadyMillis = 15 * minute;
+export const clockStepMillis = minute;
+
 /** Sweeping staging, hot and side objects: cheap listings, and nothing waits for them. */
 export const sweepMillis = 5 * minute;
 export const listLimit = 1000;

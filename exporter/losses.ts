@@ -45,6 +45,13 @@ export function malformedLoss(shard: number, { offset, appendTimeMillis }: { off
 
 const fromTo = (offset: number) => ({ [lostAttributes.from]: String(offset), [lostAttributes.to]: String(offset) });
 
+/** Rows of dates that retention has taken; told at the newest time that the batch knows, which is not below the floor. */
+export function belowRetentionLoss(count: number, batch: { appendTimeMillis: number; offset: number }, floorDate: number): Loss {
+  return { ...batch, appendTimeMillis: Math.max(batch.appendTimeMillis, floorDate * dayMillis), reason: lossReasons.belowRetention, count, attributes: {} };
+}
+
+const dayMillis = 86_400_000;
+
 /** The date under which the row and its stack are stored. */
 export const lossDate = (loss: Loss): number => dateOf(BigInt(loss.appendTimeMillis) * 1000n);
 
@@ -54,16 +61,22 @@ export interface LossPlace {
   readonly isKnown: (date: number, id: string) => boolean;
 }
 
-/** Adds the row, and its stack where it is new under its date. */
-export function addLostRow(batch: Batch, loss: Loss, place: LossPlace): void {
+/** The stack of a loss, where it is new under its date. */
+export function addLostStack(batch: Batch, loss: Loss, place: LossPlace): { service: string; stack: number } {
   const { service, id } = lostStack(loss.reason, place);
-  const time = BigInt(loss.appendTimeMillis) * 1000n;
-  const date = dateOf(time);
-  const old = date < oldBelowDate(loss.appendTimeMillis);
+  const date = lossDate(loss);
   const stack = batch.stackNumber(id);
   if (batch.stackRow(date, stack) < 0 && !place.isKnown(date, id)) {
-    batch.addStack(date, stack, batch.string(service), 0, [lostFrame(batch, loss.reason)], old);
+    batch.addStack(date, stack, batch.string(service), 0, [lostFrame(batch, loss.reason)], date < oldBelowDate(loss.appendTimeMillis));
   }
+  return { service, stack };
+}
+
+/** Adds the row, and its stack with it. */
+export function addLostRow(batch: Batch, loss: Loss, place: LossPlace): void {
+  const { service, stack } = addLostStack(batch, loss, place);
+  const time = BigInt(loss.appendTimeMillis) * 1000n;
+  const old = lossDate(loss) < oldBelowDate(loss.appendTimeMillis);
   const attributes = Object.entries({ ...loss.attributes, [lostReasonAttribute]: loss.reason }).sort(([a], [b]) => (a < b ? -1 : 1));
   const [type, unit] = lostSampleType;
   const series = batch.internSeries(lostResource(batch, service), batch.internType(batch.string(type), batch.string(unit)), 0, 0, 0, nullInt64);

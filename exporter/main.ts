@@ -17,9 +17,10 @@ import { systemClock } from './clock.ts';
 import { assignmentMillis, defaultShards } from './limits.ts';
 import { prepareDrafts } from './local-files.ts';
 import { createMetrics } from './metrics.ts';
+import { checkRetention, type RetentionLimits } from './retention.ts';
 import { Shard, type ShardOptions } from './shard.ts';
 
-export interface ExporterOptions {
+export interface ExporterOptions extends RetentionLimits {
   /** URL of the log, e.g. file:///var/lib/flamelake/log. */
   readonly log: string;
   /** Bound of the whole embedded log on disk, where it is not the default. */
@@ -38,6 +39,7 @@ export interface ExporterOptions {
 }
 
 export const startExporter: StartStage<ExporterOptions> = async (options, host) => {
+  checkRetention(options);
   mkdirSync(options.indexDir, { recursive: true });
   const store = await openStore(options.store);
   const log = await openLog(options.log, { bytesMax: options.logBytesMax ?? logBytesMaxDefault });

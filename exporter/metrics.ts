@@ -1,7 +1,7 @@
 // What the exporter tells about itself. Names are a contract (docs/metrics.md).
 import type { Meter } from '@opentelemetry/api';
 import { instrumentsOf, type MetricTable } from '../lib/metric-table.ts';
-import { lossReasons } from '../schemas/lake/lost.ts';
+import { exporterLossReasons } from '../schemas/lake/lost.ts';
 import type { AppendCounts } from './builder.ts';
 
 /** What the gauges ask a shard for. */
@@ -26,6 +26,8 @@ export interface ExporterMetrics {
   published(shard: number, published: { files: number; samples: number; stacks: number; bytes: number; seconds: number }): void;
   /** Publications that somebody else's record overtook, attempts given up, stores and logs that did not answer. */
   retried(shard: number, reason: string): void;
+  /** What retention has deleted, of all shards. */
+  retained(files: number, bytes: number): void;
   observe(gauges: () => Promise<readonly ShardGauges[]>): void;
 }
 
@@ -52,7 +54,7 @@ export const exporterMetrics = {
     kind: 'counter',
     unit: '{item}',
     description: 'Lost, by reason; each is in the lake too, as rows of type lost',
-    attributes: { shard, reason: Object.values(lossReasons) },
+    attributes: { shard, reason: exporterLossReasons },
     alert: 'any increase: something that was acknowledged is not in the lake; the log line has the range',
   },
   'flamelake.exporter.malformed': {
@@ -81,6 +83,8 @@ export const exporterMetrics = {
     attributes: { shard },
     bounds: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
   },
+  'flamelake.exporter.retention.files': { kind: 'counter', unit: '{file}', description: 'Public files deleted because of their age, or of what all take' },
+  'flamelake.exporter.retention.bytes': { kind: 'counter', unit: 'By', description: 'Bytes of those files' },
   'flamelake.exporter.retries': {
     kind: 'counter',
     unit: '{try}',
@@ -139,6 +143,8 @@ export function createMetrics(meter: Meter): ExporterMetrics {
   const publishedBytes = counter('flamelake.exporter.published.bytes');
   const seconds = histogram('flamelake.exporter.publish.duration');
   const retries = counter('flamelake.exporter.retries');
+  const retainedFiles = counter('flamelake.exporter.retention.files');
+  const retainedBytes = counter('flamelake.exporter.retention.bytes');
   return {
     appended(shard, counts) {
       const at = { shard };
@@ -162,6 +168,10 @@ export function createMetrics(meter: Meter): ExporterMetrics {
       publishedStacks.add(published.stacks, at);
       publishedBytes.add(published.bytes, at);
       seconds.record(published.seconds, at);
+    },
+    retained(files, bytes) {
+      retainedFiles.add(files);
+      retainedBytes.add(bytes);
     },
     retried: (shard, reason) => retries.add(1, { shard, reason }),
     observe(gauges) {

@@ -3,17 +3,19 @@
 import path from 'node:path';
 import { PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
+import { lossReasons } from '../schemas/lake/lost.ts';
 import { carryKey, dateDays, dateName, type LakeTable, lakeFileKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord, HighWater } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
 import { MessageAppender } from './append.ts';
 import type { Batch } from './batch.ts';
-import type { BuildOrder, BuiltCarry, BuiltFile, Publication } from './builder.ts';
+import type { BuildOrder, BuiltCarry, BuiltFile, Loss, Publication } from './builder.ts';
 import { encodeCarry } from './carry.ts';
 import { type DigestEntries, encodeDigests } from './digests.ts';
 import { carryMillis, carryObjectsMax, carryRowsMax, fileRowsMax } from './limits.ts';
 import { writeLocal } from './local-files.ts';
+import { addLostRow } from './losses.ts';
 import { groupSamples, groupStacks } from './order.ts';
 import { type TableResult, writeTable } from './tables.ts';
 
@@ -26,6 +28,8 @@ export interface ClosedBatch {
   readonly digests: DigestEntries;
   readonly duplicates: number;
   readonly losses: Readonly<Record<string, number>>;
+  /** Set where rows, stacks or the carry have dates below the floor. The row of `loss` is in the batch, its stack in any case. */
+  readonly below: { readonly floorDate: number; readonly loss: Loss } | null;
 }
 
 export interface PublicationContext {
@@ -40,13 +44,18 @@ export interface PublicationContext {
 export async function buildPublication(closed: ClosedBatch, order: BuildOrder, context: PublicationContext): Promise<Publication> {
   const { batch } = closed;
   const { head } = context;
-  const rowIsOld = (row: number) => batch.oldRow.get(row) === 1;
-  const stackIsOld = oldStacks(batch);
+  const floorDate = closed.below?.floorDate ?? Number.NEGATIVE_INFINITY;
+  const rowIsGone = (row: number) => closed.below !== null && batch.dateOfRow(row) < floorDate;
+  const stackIsGone = (stack: number) => closed.below !== null && batch.stackDate.get(stack) < floorDate;
+  const isOldStack = oldStacks(batch);
+  const rowIsOld = (row: number) => batch.oldRow.get(row) === 1 && !rowIsGone(row);
+  const stackIsOld = (stack: number) => isOldStack(stack) && !stackIsGone(stack);
   const oldRows = countWhere(batch.rows, rowIsOld);
-  const publishAll = head?.carry != null ? carryIsDue(head.carry, oldRows, freshDates(batch, rowIsOld, stackIsOld), order.nowMillis) : oldRows >= carryRowsMax;
-  if (publishAll && head?.carry != null) await loadCarry(batch, head.carry.messages, context);
-  const wantsRow = (row: number) => publishAll || !rowIsOld(row);
-  const wantsStack = (stack: number) => publishAll || !stackIsOld(stack);
+  const publishAll =
+    head?.carry != null ? carryIsDue(head.carry, oldRows, freshDates(batch, rowIsOld, stackIsOld), order.nowMillis, floorDate) : oldRows >= carryRowsMax;
+  const carriedBelow = publishAll && head?.carry != null ? await loadCarry(closed, head.carry.messages, context) : 0;
+  const wantsRow = (row: number) => (publishAll || !rowIsOld(row)) && !rowIsGone(row);
+  const wantsStack = (stack: number) => (publishAll || !stackIsOld(stack)) && !stackIsGone(stack);
   const files = await publicFiles(batch, wantsRow, wantsStack, order, context);
   const add = publishAll ? [] : await carriedFiles(batch, rowIsOld, stackIsOld, order, context);
   const carriedDates = publishAll ? [] : datesWhere(batch, rowIsOld, stackIsOld);
@@ -61,7 +70,8 @@ export async function buildPublication(closed: ClosedBatch, order: BuildOrder, c
     samples: count('samples'),
     stacks: count('stacks'),
     duplicates: closed.duplicates,
-    losses: closed.losses,
+    losses:
+      carriedBelow === 0 ? closed.losses : { ...closed.losses, [lossReasons.belowRetention]: carriedBelow + (closed.losses[lossReasons.belowRetention] ?? 0) },
   };
 }
 
@@ -69,14 +79,15 @@ export async function buildPublication(closed: ClosedBatch, order: BuildOrder, c
  * Old dates are published once a day. At once, too, where there is much, and where the record publishes
  * fresh rows of a date that is carried: their stack may lie in the carry only.
  */
-function carryIsDue(carry: NonNullable<CommitRecord['carry']>, oldRows: number, fresh: ReadonlySet<number>, nowMillis: number): boolean {
+function carryIsDue(carry: NonNullable<CommitRecord['carry']>, oldRows: number, fresh: ReadonlySet<number>, nowMillis: number, floorDate: number): boolean {
   const age = nowMillis - carry.sinceMillis;
   return (
     age >= carryMillis ||
     age < -carryMillis || // the clock was set back by a day or more
     carry.rows + oldRows >= carryRowsMax ||
     carry.messages.length >= carryObjectsMax ||
-    carry.dates.some((date) => fresh.has(dateDays(date)))
+    // Also where some of it may not be published any more.
+    carry.dates.some((date) => fresh.has(dateDays(date)) || dateDays(date) < floorDate)
   );
 }
 
@@ -113,8 +124,12 @@ function datesWhere(batch: Batch, row: (row: number) => boolean, stack: (stack: 
   return [...dates].sort((a, b) => a - b);
 }
 
-/** Puts the carried rows and stacks into the batch, as rows that are published like any other. */
-async function loadCarry(batch: Batch, keys: readonly string[], { store, pause }: PublicationContext): Promise<void> {
+/**
+ * Puts the carried rows and stacks into the batch, as rows that are published like any other. Gives back
+ * how many rows are of dates below the floor; they are told as lost by a row of their own.
+ */
+async function loadCarry({ batch, below }: ClosedBatch, keys: readonly string[], { store, settings, shard, pause }: PublicationContext): Promise<number> {
+  const first = batch.rows;
   for (const key of keys) {
     const bytes = await store.get(key);
     if (bytes === null) throw new PipelineError('store_missing', `${key}: the head record carries it and it is gone; restore it from a backup`);
@@ -127,6 +142,10 @@ async function loadCarry(batch: Batch, keys: readonly string[], { store, pause }
     appender.addRows(0, message.samples.length, 0, () => {});
     await pause();
   }
+  if (below === null) return 0;
+  const gone = countWhere(batch.rows - first, (row) => batch.dateOfRow(first + row) < below.floorDate);
+  if (gone > 0) addLostRow(batch, { ...below.loss, count: gone }, { shard, shards: settings.shards, isKnown: () => true });
+  return gone;
 }
 
 interface PlannedFile {

@@ -2,8 +2,9 @@
 // docs/lake.md has the rules; each line here that looks too careful is one of them.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
+import { readFloor } from '../schemas/lake/floor.ts';
 import { readFolded } from '../schemas/lake/fold.ts';
-import { parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
+import { parseLakeFileKey, parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, encodeRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 
 /** The newest record; keys count downwards, so it is the first of one listing. Null: none yet. */
@@ -46,10 +47,13 @@ export async function putRecord(store: Store, record: CommitRecord): Promise<Com
 
 /**
  * Gives every file of the record its public name, in order (stacks before samples). Nothing is decoded
- * and nothing is assumed about who began: it may be done any number of times, by anybody.
+ * and nothing is assumed about who began: it may be done any number of times, by anybody. A file of a date
+ * that retention has taken since the record was made stays away.
  */
 export async function finishRecord(store: Store, record: CommitRecord): Promise<void> {
+  const floor = record.files.length === 0 ? null : await readFloor(store);
   for (const file of record.files) {
+    if (floor !== null && parseLakeFileKey(file.key)!.date < floor.date) continue;
     if (!(await finishFile(store, file))) {
       // Neither staged nor public. With a younger record this one was finished long ago, and retention
       // has been here since.

@@ -4,6 +4,7 @@
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
 import { lossReasons } from '../schemas/lake/lost.ts';
+import { dateDays } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { decodeRows } from '../schemas/rows/codec.ts';
@@ -15,7 +16,7 @@ import type { AppendResult, Builder, BuildOrder, HotObject, Loss, OffsetRange, O
 import { restoreDigests } from './digest-records.ts';
 import { hotObjects } from './hot-objects.ts';
 import { KnownStacks } from './known-stacks.ts';
-import { addLostRow, gapLoss, lossDate, malformedLoss, stackLostCut } from './losses.ts';
+import { addLostRow, addLostStack, belowRetentionLoss, gapLoss, type LossPlace, lossDate, malformedLoss, stackLostCut } from './losses.ts';
 import { buildPublication, type ClosedBatch } from './publication.ts';
 
 export interface ShardBuilderOptions {
@@ -114,13 +115,15 @@ export class ShardBuilder implements Builder {
     return hotObjects(batch, spans, this.#hotCovered, this.#options.shard);
   }
 
-  async cut(): Promise<void> {
+  async cut(floorDate = Number.NEGATIVE_INFINITY): Promise<void> {
     if (this.#closed !== null) throw new Error('cut: a batch is closed already');
     if (this.#hotTaken < this.#open.batch.spans.length) throw new Error('cut: hot objects were not taken');
     this.#placeLostStacks();
+    const below = await this.#loseBelow(floorDate);
     const { batch, duplicates, losses } = this.#open;
     const { clockMillis, recent } = this.#source;
-    this.#closed = { batch, duplicates, losses, clockMillis, digests: recent, position: this.#next, highWaters: [...this.#source.highWaters.values()] };
+    const highWaters = [...this.#source.highWaters.values()];
+    this.#closed = { batch, duplicates, losses, clockMillis, digests: recent, position: this.#next, highWaters, below };
     this.#source.cut();
     this.#open = new OpenState();
     this.#hotTaken = 0;
@@ -224,6 +227,11 @@ export class ShardBuilder implements Builder {
     return this.#closed?.batch.hasStack(date, id) === true || this.#known.has(date, id);
   }
 
+  #lossPlace(): LossPlace {
+    const { settings, shard } = this.#options;
+    return { shard, shards: settings.shards, isKnown: (date, id) => this.#isKnown(date, id) };
+  }
+
   #needStack(date: number, stack: number, row: number): void {
     const { batch, known, missing } = this.#open;
     const key = datedStack(date, stack);
@@ -250,6 +258,25 @@ export class ShardBuilder implements Builder {
     if (placed > 0) losses[lossReasons.stackLost] = (losses[lossReasons.stackLost] ?? 0) + placed;
   }
 
+  /**
+   * Rows of dates that retention has taken are told as one lost row. Those that are carried are counted only
+   * when the carry is read: the stack of their row has its place from here on, before the next batch begins.
+   */
+  async #loseBelow(floorDate: number): Promise<ClosedBatch['below']> {
+    const { batch, losses } = this.#open;
+    const isCarried = this.#head?.carry?.dates.some((date) => dateDays(date) < floorDate) ?? false;
+    let rows = 0;
+    for (let row = 0; row < batch.rows; row++) if (batch.dateOfRow(row) < floorDate) rows++;
+    let stacks = 0;
+    for (let stack = 0; stack < batch.stacks; stack++) if (batch.stackDate.get(stack) < floorDate) stacks++;
+    if (rows + stacks === 0 && !isCarried) return null;
+    const loss = belowRetentionLoss(rows, { appendTimeMillis: this.#source.clockMillis, offset: this.#next - 1 }, floorDate);
+    await this.#known.ensure([lossDate(loss)]);
+    if (rows > 0) this.#addLostRow(loss, losses);
+    else addLostStack(batch, loss, this.#lossPlace());
+    return { floorDate, loss };
+  }
+
   #count(admission: Admission, counts: Counts): void {
     counts.repeated += admission.repeated;
     counts.duplicates += admission.duplicates;
@@ -258,9 +285,7 @@ export class ShardBuilder implements Builder {
   }
 
   #addLostRow(loss: Loss, counts: Record<string, number>): void {
-    const { settings, shard } = this.#options;
-    const isKnown = (date: number, id: string) => this.#isKnown(date, id);
-    addLostRow(this.#open.batch, loss, { shard, shards: settings.shards, isKnown });
+    addLostRow(this.#open.batch, loss, this.#lossPlace());
     for (const losses of new Set([counts, this.#open.losses])) losses[loss.reason] = (losses[loss.reason] ?? 0) + loss.count;
   }
 

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Log, LogRecord } from '../lib/log/log.ts';
 import { TopicBound } from '../lib/log/topic-bound.ts';
+import { floorDays, readFloor } from '../schemas/lake/floor.ts';
 import { lossReasons } from '../schemas/lake/lost.ts';
 import { hotFileKey, hotPrefix, parseHotFileKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
@@ -18,13 +19,14 @@ import { overtakenLoss } from './losses.ts';
 import type { ExporterMetrics, ShardGauges } from './metrics.ts';
 import { adoptionRecord, type PublisherOptions, publish } from './publisher.ts';
 import { finishRecord, putRecord, readHead } from './records.ts';
+import { Retention, type RetentionLimits } from './retention.ts';
 import { createRetry, isTransient } from './retry.ts';
 import { isFull, type PublishLimits, publishIsDue } from './schedule.ts';
 
 export interface ShardOptions extends PublisherOptions {
   readonly log: Log;
   readonly settings: LakeSettings;
-  readonly limits: PublishLimits & { readonly hotIntervalMillis: number };
+  readonly limits: PublishLimits & RetentionLimits & { readonly hotIntervalMillis: number };
   readonly metrics: ExporterMetrics;
   /** Whether the local disk has less room than is to be kept on it. */
   readonly diskIsLow?: () => boolean;
@@ -35,6 +37,7 @@ const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes:
 export class Shard {
   readonly #options: ShardOptions;
   readonly #deadLetters: TopicBound;
+  readonly #retention: Retention;
   readonly #stopping = new AbortController();
   #state: 'loading' | 'reading' | 'waiting' | 'stopped' = 'loading';
   /** Why it waits, one line; shown in the status and logged once. */
@@ -67,6 +70,7 @@ export class Shard {
   constructor(options: ShardOptions) {
     this.#options = options;
     this.#deadLetters = new TopicBound(options.log, deadLetterTopic, deadLetterBytesMax);
+    this.#retention = new Retention(options);
     this.#unreadSinceMillis = options.clock.wallMillis();
   }
 
@@ -374,7 +378,7 @@ export class Shard {
   async #beginPublication(): Promise<void> {
     // All that will be in the batch is visible before it is closed; pending objects may be older than it.
     await this.#writeHot();
-    await this.#options.builder.cut();
+    await this.#options.builder.cut(floorDays(await readFloor(this.#options.store)));
     this.#open = { ...nothingOpen, heldBytes: this.#open.heldBytes };
     this.#publishing = this.#publish().finally(() => {
       this.#publishing = null;
@@ -400,7 +404,7 @@ export class Shard {
       const seconds = (clock.monotonicMillis() - begun) / 1000;
       const bytes = record.files.reduce((sum, file) => sum + file.bytes, 0);
       metrics.published(shard, { files: record.files.length, samples: record.samples, stacks: record.stacks, bytes, seconds });
-      metrics.lost(shard, lossReasons.stackLost, publication.losses[lossReasons.stackLost] ?? 0);
+      for (const reason of [lossReasons.stackLost, lossReasons.belowRetention]) metrics.lost(shard, reason, publication.losses[reason] ?? 0);
       logger.info('published', {
         shard,
         record: record.seq,
@@ -464,6 +468,7 @@ export class Shard {
     await sweepSideObjects(store, shard, clock.wallMillis());
     await sweepStaging(store, settings.shards, clock.wallMillis());
     await foldOldRecords(store, shard, clock.wallMillis());
+    await this.#retention.pass();
   }
 
   async #drain(): Promise<void> {

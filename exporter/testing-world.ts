@@ -16,7 +16,7 @@ import { noMeter, quietLogger } from '../test/model/quiet.ts';
 import type { Clock } from './clock.ts';
 import { prepareDrafts } from './local-files.ts';
 import { createMetrics } from './metrics.ts';
-import { Shard } from './shard.ts';
+import { Shard, type ShardOptions } from './shard.ts';
 import { ShardBuilder } from './shard-builder.ts';
 
 export const settings: LakeSettings = { version: 1, lakeId: '0'.repeat(32), createdMillis: 0, shards: 1, routing: 1, identity: 1 };
@@ -50,10 +50,25 @@ export interface Faults {
 
 export const noFaults: Faults = { next: () => 'none', thaw: async () => {} };
 
-const faultyMethods = new Set(['putIfAbsent', 'put', 'publish', 'get', 'head', 'list', 'delete', 'read', 'range', 'topic', 'remember', 'trim', 'append']);
+const faultyMethods = new Set([
+  'putIfAbsent',
+  'put',
+  'replace',
+  'publish',
+  'get',
+  'head',
+  'list',
+  'delete',
+  'read',
+  'range',
+  'topic',
+  'remember',
+  'trim',
+  'append',
+]);
 
 /** A view of a store or log through which one exporter sees it. */
-function faulty<Target extends object>(target: Target, faults: Faults, afterCall: (method: string, key: unknown) => Promise<void>): Target {
+export function faulty<Target extends object>(target: Target, faults: Faults, afterCall: (method: string, key: unknown) => Promise<void>): Target {
   let dead = false;
   const die = () => {
     dead = true;
@@ -92,7 +107,7 @@ export class World {
   readonly reader = new LakeReader(this.store, 1);
   readonly #directory = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'exporter-world-'));
   readonly messages: string[] = [];
-  limits = { publishIntervalMillis: 2000, publishBytes: 1e9, publishRowsMax: 1e6, hotIntervalMillis: 300 };
+  limits: ShardOptions['limits'] = { publishIntervalMillis: 2000, publishBytes: 1e9, publishRowsMax: 1e6, hotIntervalMillis: 300 };
 
   /** `indexDir` as after a restart of the same exporter, or of another one. */
   start(name: string, faults: Faults = noFaults): Exporter {

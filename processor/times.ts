@@ -1,10 +1,11 @@
 // Times of rows: microseconds, and the rule for clocks that are far off (docs/lake.md, time). Compared
 // with the log append time of the message, never with a clock of ours: a replay must decide the same.
+import { lateDaysMax } from '../schemas/lake/floor.ts';
 
 const hourMicros = 3_600_000_000;
-export const believedBehindMicros = 7 * 24 * hourMicros;
-export const believedAheadMicros = hourMicros;
 const dayMicros = 24 * hourMicros;
+export const believedBehindMicros = lateDaysMax * dayMicros;
+export const believedAheadMicros = hourMicros;
 
 /** Whole microseconds of a 64-bit time in nanoseconds. Exact: the result is below 2^54.1, and rounds only beyond the year 2255. */
 export function microsOf(low: number, high: number): number {

@@ -3,7 +3,8 @@
 // before samples: a sample that is seen then has its stack in the later listing.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
-import { hotPrefix, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
+import { readFloor } from '../schemas/lake/floor.ts';
+import { hotPrefix, type LakeFileName, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 import { readLakeSettings } from '../schemas/lake/settings.ts';
 import { limits } from './limits.ts';
@@ -19,12 +20,15 @@ export async function readSnapshot(store: Store, range: TimeRange): Promise<Snap
     for (const shard of shards) hot.push(...named(await listAll(store, hotPrefix(table, shard)), parseHotFileKey));
   }
   const records = (await Promise.all(shards.map((shard) => readHead(store, shard)))).filter((record) => record !== null);
+  // Files that retention is taking are left out whole, instead of while some of a date are still there.
+  const floor = await readFloor(store);
+  const isKept = ({ date }: { date: string }) => floor === null || date >= floor.date;
   const lake = [];
   for (const table of lakeTables) {
-    for (const prefix of datePrefixes(`lake/${table}/`, range)) lake.push(...named(await listAll(store, prefix), parseLakeFileKey));
+    for (const prefix of datePrefixes(`lake/${table}/`, range)) lake.push(...named(await listAll(store, prefix), parseLakeFileKey).filter(isKept));
   }
   const listed = new Set(lake.map((file) => file.key));
-  const heads = await Promise.all(records.map((record) => placeHead(store, record, listed, range)));
+  const heads = await Promise.all(records.map((record) => placeHead(store, record, listed, (name) => inRange(name, range) && isKept(name))));
   return bounded(planSnapshot({ hot, heads, lake }, range));
 }
 
@@ -40,11 +44,11 @@ export async function readHead(store: Store, shard: number): Promise<CommitRecor
   return parseRecord(bytes, entry.key);
 }
 
-async function placeHead(store: Store, record: CommitRecord, listed: ReadonlySet<string>, range: TimeRange): Promise<ShardHead> {
+async function placeHead(store: Store, record: CommitRecord, listed: ReadonlySet<string>, isWanted: (name: LakeFileName) => boolean): Promise<ShardHead> {
   const files: HeadFile[] = [];
   for (const file of record.files) {
     const name = parseLakeFileKey(file.key);
-    if (!name || !inRange(name, range)) continue;
+    if (!name || !isWanted(name)) continue;
     files.push({ ...name, key: file.key, staging: file.staging, place: await placeOf(store, file, listed) });
   }
   const carry = { samples: record.carry?.samples ?? [], stacks: record.carry?.stacks ?? [] };

@@ -23,6 +23,14 @@ export const lossReasons = {
   stackLost: 'stack_lost',
 } as const;
 
+export const exporterLossReasons = [
+  lossReasons.sourceGap,
+  lossReasons.overtaken,
+  lossReasons.rowsMalformed,
+  lossReasons.belowRetention,
+  lossReasons.stackLost,
+] as const;
+
 /** Beside the reason, where they are known: which range of which partition. */
 export const lostAttributes = {
   logId: 'flamelake.lost.log_id',

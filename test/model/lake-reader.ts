@@ -1,5 +1,6 @@
 // A reader that is not ours: it lists names under lake/ and reads those files, nothing else. What it must
 // find at every moment is checked file by file as they come and go.
+import { readFloor } from '../../schemas/lake/floor.ts';
 import { dateName, parseLakeFileKey } from '../../schemas/lake/paths.ts';
 import { shardOf } from '../../schemas/lake/shard.ts';
 import type { MemoryStore } from './memory-store.ts';
@@ -77,8 +78,25 @@ export class LakeReader {
 
   async #check(): Promise<void> {
     const listed = new Set(this.#store.keys('lake/'));
-    for (const key of this.#files.keys()) if (!listed.has(key)) throw new Error(`rows vanished: ${key} is gone`);
+    // Names of samples sort before those of stacks, the order in which they go.
+    const gone = [...this.#files.keys()].filter((key) => !listed.has(key)).sort();
+    for (const key of gone) await this.#drop(key);
     for (const key of listed) if (!this.#files.has(key)) await this.#add(key);
+  }
+
+  /** Only retention may delete, below its floor, and a stack only when no sample has it any more. */
+  async #drop(key: string): Promise<void> {
+    const { date } = parseLakeFileKey(key)!;
+    if (date >= ((await readFloor(this.#store))?.date ?? '')) throw new Error(`rows vanished: ${key} is gone`);
+    const file = this.#files.get(key)!;
+    this.#files.delete(key);
+    for (const row of file.rows) this.#rows.delete(`${row.type} ${row.value}`);
+    for (const row of file.rows) if (this.#byValue.get(row.value)?.date === date) this.#byValue.delete(row.value);
+    for (const { stackId } of file.stacks) {
+      if (this.rows().some((row) => row.date === date && row.stackId === stackId))
+        throw new Error(`dangling stack id: ${date} ${stackId} after ${key} is gone`);
+      this.#stacks.delete(`${date} ${stackId}`);
+    }
   }
 
   async #add(key: string): Promise<void> {

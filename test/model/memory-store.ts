@@ -5,7 +5,8 @@ import type { PutOutcome, Store, StoreBody, StoreEntry } from '../../lib/store/s
 
 export class MemoryStore implements Store {
   readonly url = 'memory:';
-  readonly objects = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMillis: number }>();
+  readonly objects = new Map<string, { readonly bytes: Uint8Array; readonly modifiedMillis: number; readonly version?: number }>();
+  #versions = 0;
   /** Told after each change of a key. */
   onChange: (key: string) => void = () => {};
   readonly #wallMillis: () => number;
@@ -45,7 +46,7 @@ export class MemoryStore implements Store {
 
   async head(key: string): Promise<{ bytes: number; tag: string } | null> {
     const found = this.objects.get(key);
-    return found === undefined ? null : { bytes: found.bytes.length, tag: `${found.bytes.length}-${found.modifiedMillis}` };
+    return found === undefined ? null : { bytes: found.bytes.length, tag: String(found.version) };
   }
 
   async list(prefix: string, { after = '', limit = 1000 }: { after?: string; limit?: number } = {}): Promise<StoreEntry[]> {
@@ -68,7 +69,7 @@ export class MemoryStore implements Store {
   close = async () => {};
 
   #set(key: string, bytes: Uint8Array): void {
-    this.objects.set(key, { bytes, modifiedMillis: this.#wallMillis() });
+    this.objects.set(key, { bytes, modifiedMillis: this.#wallMillis(), version: ++this.#versions });
     this.onChange(key);
   }
 }
