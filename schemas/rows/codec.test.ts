@@ -51,7 +51,20 @@ const plain = (value: unknown): unknown =>
     JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}n` : ArrayBuffer.isView(part) ? Array.from(part as Uint32Array, String) : part)),
   );
 
+/** The same message as version 1 wrote it. */
+const versionOne = [
+  'RkxSVwEAAACyAwAAAAAAACi1L/1gsgJtDACmlEQ5QOU2a9f6fVnllCwDJpgOcOklNmCjqgYWNlEnIYFuWy9taSZ9Fmv0zTve1wsrF0DhCzqSHlPbWCJTNwAkADoADNZPf5hyDZEPqfOy',
+  'cgbh8OrNn0sKTGbasgXgLOeUr+54BJiRcMmewM5s7Dw74zDGTk/oDPT/ARP8A55f4A/4Nyn/yW/yk/wjf/mLv/1N/8ff8W/8of/hb/hBfxesYCrcRqjwosYORcWiEk+ijkxd8QpJEnWh',
+  'TU3TrIlRKTmRIqj5WwmPcPAvKPwG1ofDQfNTSjt/wQdjZz3TFcNSaMk7qjhdu12gVz/Qqx+3aTXjuuO1aZ4VaZ4VdSAeWcGQcPu6j7SpaipxtRNDS16L0ciBd+vGPCAAA6LZOuiEgaZA',
+  'HDsSnOx6IiJWksM1QDfxdk+npQ6mQ9cym2W+NXWXC5PdLlx4wHqz24IEZALgrnk4EZLdAgHbb/ZieoRg/Waud/GIfzZjHZHvAZe4wy8EzyQB0BHqeD4uM2IYZHyDHYtbjLZTaOOB3K1j',
+  'wpUD',
+].join('');
+
 describe('row messages on the wire', () => {
+  test('of version 1 are read: a log that an upgrade finds holds them', () => {
+    expect(plain(decodeRows(Buffer.from(versionOne, 'base64')))).toEqual(plain(sampleMessage()));
+  });
+
   test('come back as they were built', () => {
     const message = sampleMessage();
     const decoded = decodeRows(encodeRows(message));
@@ -106,8 +119,8 @@ describe('row messages on the wire', () => {
 
   test('of a newer version are refused with what to do', () => {
     const bytes = Buffer.from(encodeRows(sampleMessage()));
-    bytes.writeUInt32LE(2, 4);
-    expect(() => decodeRows(bytes)).toThrow(expect.objectContaining({ code: 'message_version', message: expect.stringMatching(/version 2 was found.*newer/) }));
+    bytes.writeUInt32LE(3, 4);
+    expect(() => decodeRows(bytes)).toThrow(expect.objectContaining({ code: 'message_version', message: expect.stringMatching(/version 3 was found.*newer/) }));
   });
 
   test('with a wrong index anywhere are malformed', () => {

@@ -65,6 +65,13 @@ type Header = Readonly<Record<(typeof headerNames)[number], number>>;
 type Counts = Readonly<Record<(typeof countNames)[number], number>>;
 const headerBytes = (headerNames.length + countNames.length) * 8;
 
+/**
+ * Version 1 had no stackFrames and no frame column: a stack's frames lay one after the other among all
+ * frames. Still read, for a log that an upgrade finds.
+ */
+const firstVersion = 1;
+const countNamesOf = (version: number) => (version === firstVersion ? countNames.filter((name) => name !== 'stackFrames') : countNames);
+
 export function encodeRows(message: RowsMessage): Uint8Array {
   const strings = encodeStrings([...message.strings, message.logId, message.topic]);
   const counts = countsOf(message, strings.ends.length, strings.bytes.length);
@@ -79,15 +86,19 @@ export function encodeRows(message: RowsMessage): Uint8Array {
 }
 
 export function decodeRows(bytes: Uint8Array): RowsMessage {
-  const payload = unframe(bytes);
-  if (payload.length < headerBytes) throw malformed(`a payload of ${payload.length} bytes`, `a header of ${headerBytes}`);
+  const { payload, version } = unframe(bytes);
+  const names = countNamesOf(version);
+  const headerNumbers = headerNames.length + names.length;
+  if (payload.length < 8 * headerNumbers) throw malformed(`a payload of ${payload.length} bytes`, `a header of ${8 * headerNumbers}`);
   const reader = new Columns(payload);
-  const numbers = reader.float64(headerNames.length + countNames.length);
+  const numbers = reader.float64(headerNumbers);
   const header = Object.fromEntries(headerNames.map((name, index) => [name, numbers[index]!])) as unknown as Header;
-  const counts = Object.fromEntries(countNames.map((name, index) => [name, numbers[headerNames.length + index]!])) as unknown as Counts;
+  const found = Object.fromEntries(names.map((name, index) => [name, numbers[headerNames.length + index]!]));
+  const counts = { stackFrames: 0, ...found } as unknown as Counts;
   checkHeader(header, counts);
-  if (payloadBytes(counts) !== payload.length) throw malformed(`a payload of ${payload.length} bytes`, `the ${payloadBytes(counts)} that its counts make`);
-  const message = takeColumns(reader, header, counts);
+  const bytesSaid = payloadBytes(counts) - 8 * (countNames.length - names.length);
+  if (bytesSaid !== payload.length) throw malformed(`a payload of ${payload.length} bytes`, `the ${bytesSaid} that its counts make`);
+  const message = takeColumns(reader, header, counts, version);
   checkMessage(message);
   return message;
 }
@@ -182,7 +193,7 @@ function putColumns1(writer: Columns, { stackIds, segments, stacks }: RowsMessag
   writer.put(stringBytes);
 }
 
-function takeColumns(reader: Columns, header: Header, counts: Counts): RowsMessage {
+function takeColumns(reader: Columns, header: Header, counts: Counts, version: number): RowsMessage {
   // In the order of the grammar.
   const processPid = reader.int64(counts.resources);
   const eights = takeSamples8(reader, counts.samples);
@@ -196,7 +207,7 @@ function takeColumns(reader: Columns, header: Header, counts: Counts): RowsMessa
   const links = triples(reader.uint32(3 * counts.links));
   const resources = takeResources4(reader, counts.resources, processPid);
   const samples: SampleColumns = { length: counts.samples, ...eights, ...takeSamples4(reader, counts.samples) };
-  const stacks4 = { ...takeStacks4(reader, counts.stacks), frame: reader.uint32(counts.stackFrames) };
+  const stacks4 = { ...takeStacks4(reader, counts.stacks), frame: version === firstVersion ? ascending(counts.frames) : reader.uint32(counts.stackFrames) };
   const frames4 = takeFrames4(reader, counts.frames);
   const ends = { rows: reader.uint32(counts.segments), stacks: reader.uint32(counts.segments), profiles: reader.uint32(counts.segments) };
   const profileEnds = reader.uint32(counts.profiles);
@@ -210,6 +221,8 @@ function takeColumns(reader: Columns, header: Header, counts: Counts): RowsMessa
   const segments = segmentsOf(offsets, appendTimes, ends, profileEnds, digests);
   return { ...header, logId, topic, strings: table, maps: mapsOf(mapEnds, mapEntries), types, links, stackIds, resources, samples, stacks, segments };
 }
+
+const ascending = (length: number): Uint32Array => Uint32Array.from({ length }, (_, index) => index);
 
 function takeSamples8(reader: Columns, length: number) {
   return {
@@ -329,15 +342,15 @@ function frame(payload: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function unframe(bytes: Uint8Array): Uint8Array {
+function unframe(bytes: Uint8Array): { payload: Uint8Array; version: number } {
   if (bytes.length < prefixBytes) throw malformed(`${bytes.length} bytes`, `at least ${prefixBytes}`);
   const prefix = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (prefix.readUInt32LE(0) !== magic) throw malformed('other first bytes', 'FLRW');
   const version = prefix.readUInt32LE(4);
-  if (version !== rowsMessageVersion) {
+  if (version !== rowsMessageVersion && version !== firstVersion) {
     throw new PipelineError(
       'message_version',
-      `row message: version ${version} was found, this flamelake reads ${rowsMessageVersion}; run the version of the processor that wrote it, or a newer one`,
+      `row message: version ${version} was found, this flamelake reads ${firstVersion} to ${rowsMessageVersion}; run the version of the processor that wrote it, or a newer one`,
       { context: { version } },
     );
   }
@@ -346,7 +359,7 @@ function unframe(bytes: Uint8Array): Uint8Array {
   const payload = decompress(bytes.subarray(prefixBytes), length);
   if (payload.length !== length) throw malformed(`a payload of ${payload.length} bytes`, `the ${length} that it says`);
   // Views need their alignment; a small output may lie anywhere in a pool.
-  return payload.byteOffset % 8 === 0 ? payload : new Uint8Array(payload);
+  return { payload: payload.byteOffset % 8 === 0 ? payload : new Uint8Array(payload), version };
 }
 
 function decompress(body: Uint8Array, length: number): Uint8Array {

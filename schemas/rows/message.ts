@@ -3,8 +3,11 @@
 // one per source offset, so that an exporter can drop what it has seen. Columns, not objects; the wire
 // form and its version are in codec.ts.
 
-/** Bytes on the wire begin with this version; an exporter that meets a newer one stops with one clear line. */
-export const rowsMessageVersion = 1;
+/**
+ * Bytes on the wire begin with this version; an exporter that meets a newer one stops with one clear line
+ * and leaves it in the log. Another layout is another number: what is in a log outlives the upgrade.
+ */
+export const rowsMessageVersion = 2;
 
 /** "No value" in integer columns (BigInt64): the smallest int64, which no source may use as a value of these columns. */
 export const nullInt64 = -(2n ** 63n);
