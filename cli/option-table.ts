@@ -138,6 +138,18 @@ export const optionTable = {
     help: 'A public file is made earlier when this many rows have been gathered.',
     commands: ['up'],
   }),
+  retainAge: option({
+    type: kind.durationOr('forever', { min: '1d', max: '36500d' }),
+    default: '30d',
+    help: 'Dates of the lake older than this are deleted, oldest first. At least 9d, since samples may come up to 7 days late; forever keeps all.',
+    commands: ['up'],
+  }),
+  retainBytes: option({
+    type: kind.bytes(100 * MiB, 2 ** 50),
+    default: null,
+    help: 'While the files of the lake take more than this, its oldest date is deleted; never the newest one. Left out: only retain-age counts.',
+    commands: ['up'],
+  }),
   hotInterval: option({
     type: kind.duration({ min: '500ms', max: '1m' }),
     default: '3s',

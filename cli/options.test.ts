@@ -64,6 +64,9 @@ describe('values', () => {
   test('become what the stages take', async () => {
     const { values } = await parseCommand('up', ['--publish-interval', '90s', '--publish-bytes', '2MiB', '--no-agent', '--data', '-x'], {});
     expect(values).toMatchObject({ publishInterval: 90_000, publishBytes: 2 * 2 ** 20, noAgent: true, data: '-x', hotInterval: 3000 });
+    expect(values).toMatchObject({ retainAge: 30 * 86_400_000, retainBytes: undefined });
+    expect((await parseCommand('up', ['--retain-age', 'forever', '--retain-bytes', '1TB'], {})).values).toMatchObject({ retainAge: null, retainBytes: 1e12 });
+    await expect(parseCommand('up', ['--retain-age', 'never'], {})).rejects.toThrow(/--retain-age is "never"; allowed: a duration .* or forever/);
   });
 
   test('a time may begin with a dash', async () => {

@@ -32,6 +32,8 @@ export const stageOptions: Record<StageName, (values: OptionValues, dir: string,
     publishBytes: Math.min(values.publishBytes, values.logBytes / 8),
     publishRowsMax: values.publishRows,
     hotIntervalMillis: values.hotInterval,
+    retainMillis: values.retainAge,
+    retainBytes: values.retainBytes ?? null,
   }),
   query: (values, dir) => ({ store: dataUrl(dir), listen: values.listen, door: apiDoor(values) }),
   agent: (values, _dir, addressesOf) => ({

@@ -72,6 +72,12 @@ export function duration(range: DurationRange): ValueType<number> {
   };
 }
 
+/** A duration, or the word that stands for none: null. */
+export function durationOr(word: string, range: DurationRange): ValueType<number | null> {
+  const base = duration(range);
+  return { ...base, allowed: `${base.allowed}, or ${word}`, parse: (value) => (value === word ? null : base.parse(value)) };
+}
+
 /** A moment, as milliseconds since the Unix epoch; relative ones count from the start of the command. */
 export const moment: ValueType<number> = {
   placeholder: 'TIME',
