@@ -2,22 +2,19 @@
 // (a Collector over Kafka), so what the receiver checked is checked again. A message beyond one is a
 // dead letter with its reason, counted.
 
-// What one message may hold, as in the receiver: bytes bound it already; these bound what a few bytes
-// can become in columns.
-export const resourcesMax = 65_536;
-export const profilesMax = 262_144;
-export const samplesMax = 2_097_152;
-/** Rows of one message: 64 MiB of eight-byte timestamps, about 700 MB of columns. */
-export const rowsMax = 8_388_608;
-export const tableEntriesMax = 2_097_152;
-/** Frames of all stacks of one message, and of one. */
-export const stackEntriesMax = 8_388_608;
-export const stackDepthMax = 65_536;
-export const attributesMax = 1_024;
-/** References to attributes, of all samples or of the dictionary's locations together: 8 for each of a million. */
-export const attributeEntriesMax = 8_388_608;
-/** AnyValue within AnyValue; real attributes nest twice. */
-export const anyValueDepthMax = 16;
+/** What one message may hold beside its bytes, as in the receiver. */
+export {
+  anyValueDepthMax,
+  attributeEntriesMax,
+  attributesMax,
+  observationsMax,
+  profilesMax,
+  resourcesMax,
+  samplesMax,
+  stackDepthMax,
+  stackEntriesMax,
+  tableEntriesMax,
+} from '../schemas/otlp/limits.ts';
 
 /** One read of a partition. A larger one gains nothing: decoding takes longer than reading by far. */
 export const readBytesMax = 8 << 20;

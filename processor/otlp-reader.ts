@@ -23,7 +23,7 @@ import {
   skip,
 } from '../lib/wire.ts';
 import { type SampleLayout, sampleLayout } from '../schemas/otlp/layout.ts';
-import { attributeEntriesMax, attributesMax, profilesMax, resourcesMax, rowsMax, samplesMax, stackEntriesMax } from './limits.ts';
+import { attributeEntriesMax, attributesMax, observationsMax, profilesMax, resourcesMax, samplesMax, stackEntriesMax } from './limits.ts';
 import { type DictionaryLists, dictionaryOf, newDictionaryLists, readDictionary } from './otlp-dictionary.ts';
 import { otherField, readIndices, tooMany } from './otlp-parts.ts';
 import type { Dictionary, ListStarts, OtlpProfiles, ProfileRecord, SampleTable, ScopeRecord, Span } from './otlp-tables.ts';
@@ -338,7 +338,7 @@ function checkSample(samples: SampleLists, values: number, timestamps: number, a
   if (attributes > attributesMax) throw tooMany('attributes of one sample', attributesMax);
   if (samples.attributes.length > attributeEntriesMax) throw tooMany('attributes of samples', attributeEntriesMax);
   if (samples.stack.length > samplesMax) throw tooMany('samples', samplesMax);
-  if (samples.values.length > rowsMax || samples.timestamps.length > rowsMax) throw tooMany('timestamps or values', rowsMax);
+  if (samples.values.length > observationsMax || samples.timestamps.length > observationsMax) throw tooMany('timestamps or values', observationsMax);
 }
 
 function samplesOf(lists: SampleLists): SampleTable {

@@ -4,24 +4,19 @@ import { getHeapStatistics } from 'node:v8';
 /** Largest message before and after decompression; what OTLP's specification recommends. Configurable. */
 export const messageBytesMaxDefault = 64 * 1024 * 1024;
 
-// What one message may hold. Bytes bound it already; these bound what a few bytes can become: an empty
-// sample takes 2 bytes on the wire and ~100 in the processor's columns. The largest real messages seen
-// have a few thousand samples and 60 thousand stack entries.
-export const resourcesMax = 65_536;
-export const profilesMax = 262_144;
-export const samplesMax = 2_097_152;
-/** Timestamps or values, together: 64 MiB of eight-byte timestamps. */
-export const observationsMax = 8_388_608;
-/** Entries of each dictionary table. */
-export const tableEntriesMax = 2_097_152;
-/** location_indices of all stacks together. */
-export const stackEntriesMax = 8_388_608;
-/** location_indices of one stack: profilers cut at 128 to 2048; a JVM gives at most 1024 by default. */
-export const stackDepthMax = 65_536;
-/** AnyValue within AnyValue. Real attributes nest twice; decoders of others stop at ~30. */
-export const anyValueDepthMax = 16;
-/** Attribute lists of one sample, location, mapping or profile. */
-export const attributesMax = 1_024;
+/** What one message may hold beside its bytes: the processor's bounds too, so that what is acknowledged can be stored. */
+export {
+  anyValueDepthMax,
+  attributeEntriesMax,
+  attributesMax,
+  observationsMax,
+  profilesMax,
+  resourcesMax,
+  samplesMax,
+  stackDepthMax,
+  stackEntriesMax,
+  tableEntriesMax,
+} from '../schemas/otlp/limits.ts';
 
 /** Checked on the thread of the sockets up to here: 5 ms each at 200 and 13 MB/s; what is larger goes to the checker's thread. */
 export const protobufHereBytesMax = 1024 * 1024;

@@ -1,7 +1,8 @@
 // The dictionary's part of the well-formedness walk. It is shared by all profiles of a message, so
 // whatever is wrong in it makes the whole message wrong.
 import { enter, leave, malformed, more, position, readBytes, readInt32, readTag, readText, skip } from '../lib/wire.ts';
-import { attributesMax, stackDepthMax, stackEntriesMax, tableEntriesMax } from './limits.ts';
+import { attributeEntriesMax, attributesMax, stackDepthMax, stackEntriesMax, tableEntriesMax } from './limits.ts';
+import { countFrames } from './walk-frames.ts';
 import { inTable, once, passOther, readIndices, stray, strayIndex, type TableSizes, tooMany, walkAnyValue } from './walk-parts.ts';
 
 const dictionaryFields = ['', 'mapping_table', 'location_table', 'function_table', 'link_table', 'string_table', 'attribute_table', 'stack_table'];
@@ -27,8 +28,17 @@ export function measureTables(): TableSizes {
   return { mappings, locations, functions, links, strings, attributes, stacks };
 }
 
-/** Walks every entry; the cursor stands in the dictionary. */
-export function walkDictionary(sizes: TableSizes): void {
+/** What is bounded in all entries of a table together. */
+interface Sums {
+  lines: number;
+  linesOfOne: number;
+  locationAttributes: number;
+  mappingAttributes: number;
+}
+
+/** Walks every entry; the cursor stands in the dictionary, `rewind` brings it back to its start. */
+export function walkDictionary(sizes: TableSizes, rewind: () => void): void {
+  const sums: Sums = { lines: 0, linesOfOne: 1, locationAttributes: 0, mappingAttributes: 0 };
   let strings = 0;
   let stackEntries = 0;
   while (more()) {
@@ -47,14 +57,17 @@ export function walkDictionary(sizes: TableSizes): void {
     if (tag === 58) {
       stackEntries += walkStack(sizes);
       if (stackEntries > stackEntriesMax) throw tooMany('location_indices', stackEntriesMax);
-    } else entryWalks[tag >>> 3]!(sizes);
+    } else entryWalks[tag >>> 3]!(sizes, sums);
     leave(outer);
+  }
+  if (stackEntries * sums.linesOfOne > stackEntriesMax && countFrames(sizes.locations, rewind) > stackEntriesMax) {
+    throw tooMany('frames of stacks, inlined calls included,', stackEntriesMax);
   }
 }
 
 const mappingFields = ['', 'memory_start', 'memory_limit', 'file_offset', 'filename_strindex', 'attribute_indices'];
 
-function walkMapping(sizes: TableSizes): void {
+function walkMapping(sizes: TableSizes, sums: Sums): void {
   let attributes = 0;
   while (more()) {
     const tag = readTag();
@@ -75,12 +88,15 @@ function walkMapping(sizes: TableSizes): void {
         passOther(tag, 'Mapping', mappingFields);
     }
   }
+  sums.mappingAttributes += attributes;
+  if (sums.mappingAttributes > attributeEntriesMax) throw tooMany('attributes of mappings', attributeEntriesMax);
 }
 
 const locationFields = ['', 'mapping_index', 'address', 'lines', 'attribute_indices'];
 
-function walkLocation(sizes: TableSizes): void {
+function walkLocation(sizes: TableSizes, sums: Sums): void {
   let attributes = 0;
+  let lines = 0;
   while (more()) {
     const tag = readTag();
     switch (tag) {
@@ -92,6 +108,7 @@ function walkLocation(sizes: TableSizes): void {
         break;
       case 26:
         walkLine(sizes);
+        lines++;
         break;
       case 32:
       case 34:
@@ -101,6 +118,11 @@ function walkLocation(sizes: TableSizes): void {
         passOther(tag, 'Location', locationFields);
     }
   }
+  sums.lines += lines;
+  sums.linesOfOne = Math.max(sums.linesOfOne, lines);
+  if (sums.lines > stackEntriesMax) throw tooMany('lines of locations', stackEntriesMax);
+  sums.locationAttributes += attributes;
+  if (sums.locationAttributes > attributeEntriesMax) throw tooMany('attributes of locations', attributeEntriesMax);
 }
 
 const lineFields = ['', 'function_index', 'line', 'column'];
@@ -197,7 +219,16 @@ function outside(name: string, index: number, table: string, length: number) {
 }
 
 /** By field number of the dictionary; strings and stacks have their own way in. */
-const entryWalks: readonly ((sizes: TableSizes) => void)[] = [noEntry, walkMapping, walkLocation, walkFunction, walkLink, noEntry, walkAttribute, noEntry];
+const entryWalks: readonly ((sizes: TableSizes, sums: Sums) => void)[] = [
+  noEntry,
+  walkMapping,
+  walkLocation,
+  walkFunction,
+  walkLink,
+  noEntry,
+  walkAttribute,
+  noEntry,
+];
 
 function noEntry(): never {
   throw new Error('not a table of messages');

@@ -22,7 +22,7 @@ import {
   skip,
 } from '../lib/wire.ts';
 import { type SampleLayout, sampleLayout } from '../schemas/otlp/layout.ts';
-import { attributesMax, observationsMax, profilesMax, resourcesMax, samplesMax } from './limits.ts';
+import { attributeEntriesMax, attributesMax, observationsMax, profilesMax, resourcesMax, samplesMax } from './limits.ts';
 import { measureTables, noTables, walkDictionary } from './walk-dictionary.ts';
 import { inTable, once, passOther, readIndices, stray, strayIndex, strayString, type TableSizes, tooMany, walkKeyValue } from './walk-parts.ts';
 
@@ -65,6 +65,8 @@ interface Walk {
   profiles: number;
   samples: number;
   observations: number;
+  attributeEntries: number;
+  profileAttributes: number;
   /** Profiles of the present resource, good or bad. */
   present: PresentProfile[];
   readonly rejected: RejectedProfile[];
@@ -90,6 +92,8 @@ export function walkProfiles(bytes: Uint8Array): Walked {
       profiles: 0,
       samples: 0,
       observations: 0,
+      attributeEntries: 0,
+      profileAttributes: 0,
       present: [],
       rejected: [],
       cuts: [],
@@ -124,7 +128,7 @@ function findDictionary(): TableSizes {
     leave(outer);
   }
   enterSpan(start, end - start);
-  walkDictionary(sizes);
+  walkDictionary(sizes, () => enterSpan(start, end - start));
   return sizes;
 }
 
@@ -336,6 +340,8 @@ function walkProfile(walk: Walk, start: number, index: number): void {
   }
   leave(outer);
   const place = `resource_profiles[${walk.resources}].scope_profiles[${walk.scopes}].profiles[${index}]`;
+  walk.profileAttributes += attributes;
+  if (walk.profileAttributes > attributeEntriesMax) throw tooMany('attributes of profiles', attributeEntriesMax);
   walk.present.push({ samples: walk.samples - before, place, problem });
   if (problem !== null) walk.cuts.push({ start, end: position() });
   walk.profiles++;
@@ -404,6 +410,8 @@ function walkSample(walk: Walk): string | null {
   }
   leave(outer);
   if (attributes > attributesMax) throw tooMany('attributes of one sample', attributesMax);
+  walk.attributeEntries += attributes;
+  if (walk.attributeEntries > attributeEntriesMax) throw tooMany('attributes of samples', attributeEntriesMax);
   if (values > 0 && timestamps > 0 && values !== timestamps) problem ??= `values has ${values} entries, timestamps_unix_nano ${timestamps}, expected as many`;
   walk.observations += timestamps > 0 ? timestamps : values;
   if (walk.observations > observationsMax) throw tooMany('timestamps and values', observationsMax);

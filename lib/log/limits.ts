@@ -1,7 +1,10 @@
 // Every cap of lib/log, with its reason.
 
-/** One message's value. The receiver takes at most 64 MiB decompressed; anything larger is split before. */
-export const valueBytesMax = 64 * 1024 * 1024;
+/**
+ * One message's value. The receiver takes at most 64 MiB decompressed; the rows that are made from such a
+ * message are at most twice that, compressed (schemas/otlp/limits.ts), so that what was acknowledged fits.
+ */
+export const valueBytesMax = 128 * 1024 * 1024;
 /** Keys only choose a partition. */
 export const keyBytesMax = 4 * 1024;
 /** Headers as JSON text: a version, a reason and a source position need a few hundred bytes. */
