@@ -102,7 +102,7 @@ export const optionTable = {
     commands: ['up'],
   }),
   logBytes: option({
-    type: kind.bytes(512 * MiB, 1024 * GiB),
+    type: kind.bytes(GiB, 1024 * GiB),
     default: '4GiB',
     help: 'Disk that the log between the stages may take. At three quarters of it senders are told to wait (503 with Retry-After) until what is there has been published.',
     commands: ['up'],
