@@ -11,6 +11,7 @@ import { openLog } from '../lib/log/open.ts';
 import { KnownStacks } from '../processor/known-stacks.ts';
 import { readProfiles } from '../processor/otlp-reader.ts';
 import { prepareProfiles } from '../processor/prepared-message.ts';
+import { StackIdentities } from '../processor/stack-identities.ts';
 import { admit } from '../receiver/admit.ts';
 import { profilesTopic } from '../schemas/topics.ts';
 import { buildRows, encodeBuilders, knownStacksMax, openExporter, startMillis } from './chain.ts';
@@ -79,10 +80,10 @@ async function runOnce(messages: readonly LoadMessage[]): Promise<Run> {
       for (const { body } of messages) admit(body);
     });
     await timed(steps, 'log', () => appendAll(join(folder, 'log'), messages));
-    const known = new KnownStacks(knownStacksMax);
-    const first = await processAndExport(join(folder, 'first'), messages, known, steps);
+    const memory = { known: new KnownStacks(knownStacksMax), identities: new StackIdentities() };
+    const first = await processAndExport(join(folder, 'first'), messages, memory, steps);
     const again: Steps = new Map();
-    await processAndExport(join(folder, 'again'), messages, known, again);
+    await processAndExport(join(folder, 'again'), messages, memory, again);
     const sum = (values: Steps) => [...values].reduce((total, [name, micros]) => (afterLog.has(name) ? total + micros : total), 0);
     // Noise may be larger than what a few stacks cost.
     return { steps, newStacks: first.newStacks, newStackMicros: Math.max(0.001, sum(steps) - sum(again)), resultHash: first.resultHash };
@@ -113,9 +114,15 @@ async function appendAll(directory: string, messages: readonly LoadMessage[]): P
   await log.close();
 }
 
-async function processAndExport(folder: string, messages: readonly LoadMessage[], known: KnownStacks, steps: Steps) {
+/** What a processor remembers across messages; empty at first. */
+interface Memory {
+  readonly known: KnownStacks;
+  readonly identities: StackIdentities;
+}
+
+async function processAndExport(folder: string, messages: readonly LoadMessage[], { known, identities }: Memory, steps: Steps) {
   const decoded = await timed(steps, 'decode', () => messages.map(({ body }) => readProfiles(body)));
-  const prepared = await timed(steps, 'hash', () => decoded.map(prepareProfiles));
+  const prepared = await timed(steps, 'hash', () => decoded.map((otlp) => prepareProfiles(otlp, identities)));
   const { rows, newStacks } = await timed(steps, 'rows', () => {
     const builders = buildRows(prepared, known);
     return { newStacks: builders.reduce((sum, builder) => sum + builder.stacks, 0), rows: encodeBuilders(builders) };
@@ -130,7 +137,7 @@ async function exportRows(folder: string, rows: readonly Uint8Array[], steps: St
     await timed(steps, 'exporter append', () => exporting.append(offset, value));
     // One row message holds what a busy host sends between two hot objects.
     const hot = await timed(steps, 'hot write', () => exporting.builder.takeHot());
-    for (const { table, from, to } of hot) hash.update(`${table} ${from} ${to}\n`);
+    for (const { from, to } of hot) hash.update(`hot ${from} ${to}\n`);
   }
   const { files } = await timed(steps, 'publish', () => exporting.publish());
   for (const { key, rows: count, sha256 } of files) hash.update(`${key} ${count} ${sha256}\n`);

@@ -48,12 +48,13 @@ export interface OpenBatch {
   readonly openBytes: number;
   /** The same with a publication in the making. */
   readonly heldBytes: number;
+  /** Of messages that wait for their hot object. */
+  readonly hotBytes: number;
   /** Log append time of the first message, null where there is none. */
   readonly firstAppendMillis: number | null;
 }
 
 export interface HotObject extends OffsetRange {
-  readonly table: LakeTable;
   readonly bytes: Uint8Array;
 }
 

@@ -1,7 +1,7 @@
 // What may go: hot objects some time after their publication, staging and side objects that no record
 // names. Nothing here is needed for the lake to be right; it only keeps the store from growing.
 import type { Store, StoreEntry } from '../lib/store/store.ts';
-import { carryPrefix, digestsPrefix, hotPrefix, lakeTables, parseHotFileKey, stagingPrefix } from '../schemas/lake/paths.ts';
+import { carryPrefix, digestsPrefix, hotPrefix, parseHotFileKey, stagingPrefix } from '../schemas/lake/paths.ts';
 import { recordsInWindow } from './digest-records.ts';
 import { listLimit, stagingKeptMillis } from './limits.ts';
 import { readHead } from './records.ts';
@@ -9,13 +9,11 @@ import { readHead } from './records.ts';
 /** Deletes hot objects all of whose offsets `isGone`; gives back how many are left. */
 export async function sweepHot(store: Store, shard: number, isGone: (from: number, to: number) => boolean): Promise<number> {
   let left = 0;
-  for (const table of lakeTables) {
-    for (const { key } of await listAll(store, hotPrefix(table, shard))) {
-      const name = parseHotFileKey(key);
-      if (name === null) continue; // not ours
-      if (isGone(name.from, name.to)) await store.delete(key);
-      else left++;
-    }
+  for (const { key } of await listAll(store, hotPrefix(shard))) {
+    const name = parseHotFileKey(key);
+    if (name === null) continue; // not ours
+    if (isGone(name.from, name.to)) await store.delete(key);
+    else left++;
   }
   return left;
 }

@@ -15,8 +15,6 @@ export const rowGroupRows = 122_880;
  * and values, 24 B a frame: a million frames are 24 MB at a time, 122,880 stacks of depth 60 were 180 MB.
  */
 export const rowGroupFramesMax = 1_000_000;
-/** Statistics keep so much of a name: 16 (the writer's default) cuts names with one long common prefix alike. */
-export const statisticsBytesMax = 64;
 
 /** A file holds at most so many rows; more (a catch-up, a day's carry) become parts. */
 export const fileRowsMax = 4_000_000;
@@ -45,6 +43,8 @@ export const lowDiskIntervalMillis = 30 * second;
 /** Staged bytes may be swept after 48 h, so a record must never name older ones: an attempt starts over long before. */
 export const attemptMillisMax = hour;
 export const stagingKeptMillis = 48 * hour;
+/** Messages that wait for their hot object are kept as they came: in a catch-up, more than this in one interval. */
+export const hotPendingBytesMax = 16 * 1024 * 1024;
 /** A query that listed hot objects before a publication may still be reading them. */
 export const hotKeptMillis = 15 * minute;
 /** Rows of old dates wait for so long, or until there are so many of them, or so many objects. */

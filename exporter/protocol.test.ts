@@ -295,17 +295,14 @@ describe('the rows topic', () => {
     const exporter = start('a');
     await world.settle(exporter);
     await exporters.pop()!.builder.close();
-    await world.store.put(
-      `${hotPrefix('samples', 0)}000000000000007-000000000000009-${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.parquet`,
-      new Uint8Array(),
-    );
+    await world.store.put(`${hotPrefix(0)}000000000000007-000000000000009-${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.rows`, new Uint8Array());
     world.log.recreate(rowsTopic, 'rows-2');
     const second = profile([2]);
     await send(-1, 2, [segment(1, [first]), segment(2, [second])]);
     await world.settle(start('a'));
     expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
     expect(await head()).toMatchObject({ logId: 'rows-2', position: 1, losses: {} });
-    expect((await world.store.list(hotPrefix('samples', 0))).every((entry) => !entry.key.includes('000000000000009'))).toBe(true);
+    expect((await world.store.list(hotPrefix(0))).every((entry) => !entry.key.includes('000000000000009'))).toBe(true);
   });
 
   test('overtaken by retention: the range is lost aloud, never stepped over in silence', async () => {

@@ -7,7 +7,7 @@ const minute = 60_000;
 const hour = 60 * minute;
 const limits = { publishIntervalMillis: 15 * minute, publishBytes: 1000, publishRowsMax: 100 };
 const noon = Date.UTC(2026, 10, 24, 12);
-const open: OpenBatch = { rows: 5, stacks: 1, messageBytes: 10, openBytes: 0, heldBytes: 0, firstAppendMillis: noon + minute };
+const open: OpenBatch = { rows: 5, stacks: 1, messageBytes: 10, openBytes: 0, heldBytes: 0, hotBytes: 0, firstAppendMillis: noon + minute };
 /** A lake of some days, last published at 12:00. */
 const head = { createdMillis: noon, firstMillis: noon - 50 * hour };
 const due = (moment: Partial<PublishMoment>) =>

@@ -3,6 +3,7 @@
 // nothing of the log and puts nothing into the store; shard.ts does both.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store } from '../lib/store/store.ts';
+import type { HotMessage } from '../schemas/hot/codec.ts';
 import { lossReasons } from '../schemas/lake/lost.ts';
 import { dateDays } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
@@ -13,8 +14,9 @@ import { type Admission, admit, gapTimeMillis, SourceState } from './admit.ts';
 import { datesOf, MessageAppender } from './append.ts';
 import { Batch, datedStack, dateOf } from './batch.ts';
 import type { AppendResult, Builder, BuildOrder, HotObject, Loss, OffsetRange, OpenBatch, Publication, RowsInput } from './builder.ts';
+import { encodeCarry } from './carry.ts';
 import { restoreDigests } from './digest-records.ts';
-import { hotObjects } from './hot-objects.ts';
+import { type Arrived, hotObjects } from './hot-objects.ts';
 import { KnownStacks } from './known-stacks.ts';
 import { addLostRow, addLostStack, belowRetentionLoss, gapLoss, type LossPlace, lossDate, malformedLoss, stackLostCut } from './losses.ts';
 import { buildPublication, type ClosedBatch } from './publication.ts';
@@ -56,8 +58,9 @@ export class ShardBuilder implements Builder {
   #head: CommitRecord | null = null;
   #next = 0;
   #hotCovered: readonly OffsetRange[] = [];
-  /** Spans of the open batch whose hot objects were taken. */
-  #hotTaken = 0;
+  /** What waits for its hot object. */
+  #arrived: Arrived[] = [];
+  #arrivedBytes = 0;
   #generation = 0;
 
   constructor(options: ShardBuilderOptions) {
@@ -69,7 +72,8 @@ export class ShardBuilder implements Builder {
     this.#generation++;
     this.#closed = null;
     this.#open = new OpenState();
-    this.#hotTaken = 0;
+    this.#arrived = [];
+    this.#arrivedBytes = 0;
     this.#hotCovered = hot;
     this.#head = head;
     this.#next = start;
@@ -102,22 +106,21 @@ export class ShardBuilder implements Builder {
     await this.#known.ensure([lossDate(loss)]);
     const { rows, stacks } = this.#open.batch;
     this.#addLostRow(loss, this.#open.losses);
-    this.#open.batch.spans.push({ offset: loss.offset, rowStart: rows, rowEnd: this.#open.batch.rows, stackStart: stacks, stackEnd: this.#open.batch.stacks });
-    this.#next = loss.offset + 1;
-    this.#open.firstAppendMillis ??= loss.appendTimeMillis;
+    this.#arrive(loss.offset, this.#lostMessages(loss.offset, rows, stacks));
+    this.#endOffset(loss.offset, loss.appendTimeMillis, rows, stacks);
     return this.#openBatch();
   }
 
   async takeHot(): Promise<readonly HotObject[]> {
-    const { batch } = this.#open;
-    const spans = batch.spans.slice(this.#hotTaken);
-    this.#hotTaken = batch.spans.length;
-    return hotObjects(batch, spans, this.#hotCovered, this.#options.shard);
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    this.#arrivedBytes = 0;
+    return hotObjects(arrived, this.#hotCovered);
   }
 
   async cut(floorDate = Number.NEGATIVE_INFINITY): Promise<void> {
     if (this.#closed !== null) throw new Error('cut: a batch is closed already');
-    if (this.#hotTaken < this.#open.batch.spans.length) throw new Error('cut: hot objects were not taken');
+    if (this.#arrived.length > 0) throw new Error('cut: hot objects were not taken');
     this.#placeLostStacks();
     const below = await this.#loseBelow(floorDate);
     const { batch, duplicates, losses } = this.#open;
@@ -126,7 +129,6 @@ export class ShardBuilder implements Builder {
     this.#closed = { batch, duplicates, losses, clockMillis, digests: recent, position: this.#next, highWaters, below };
     this.#source.cut();
     this.#open = new OpenState();
-    this.#hotTaken = 0;
   }
 
   async build(order: BuildOrder): Promise<Publication | null> {
@@ -174,6 +176,7 @@ export class ShardBuilder implements Builder {
     const { rows, stacks } = batch;
     const admission = admit(this.#source, message, input.appendTimeMillis);
     if (admission.gap !== null) this.#addLostRow(gapLoss(admission.gap, input.offset), counts.losses);
+    const hot = this.#lostMessages(input.offset, rows, stacks);
     const appender = new MessageAppender(batch, message);
     this.#appendStacks(message, appender);
     for (const range of admission.rows) {
@@ -182,6 +185,8 @@ export class ShardBuilder implements Builder {
     this.#count(admission, counts);
     counts.rows += batch.rows - rows;
     counts.stacks += batch.stacks - stacks;
+    if (admission.rows.length + message.stacks.length > 0) hot.push({ offset: input.offset, value: input.value, rows: admission.rows });
+    this.#arrive(input.offset, hot);
     this.#endMessage(input, rows, stacks);
   }
 
@@ -191,6 +196,7 @@ export class ShardBuilder implements Builder {
     await this.#known.ensure([lossDate(loss)]);
     const { rows, stacks } = this.#open.batch;
     this.#addLostRow(loss, counts.losses);
+    this.#arrive(input.offset, this.#lostMessages(input.offset, rows, stacks));
     this.#endMessage(input, rows, stacks);
   }
 
@@ -289,17 +295,47 @@ export class ShardBuilder implements Builder {
     for (const losses of new Set([counts, this.#open.losses])) losses[loss.reason] = (losses[loss.reason] ?? 0) + loss.count;
   }
 
-  #endMessage(input: RowsInput, rowStart: number, stackStart: number): void {
+  /** Lost rows came with no message of their own: what of them the batch has from these rows on, as one. */
+  #lostMessages(offset: number, rowStart: number, stackStart: number): HotMessage[] {
     const { batch } = this.#open;
-    batch.spans.push({ offset: input.offset, rowStart, rowEnd: batch.rows, stackStart, stackEnd: batch.stacks });
-    this.#next = input.offset + 1;
+    if (batch.rows === rowStart) return [];
+    const { shard, settings } = this.#options;
+    const value = encodeCarry(batch, shard, settings.routing, indexes(rowStart, batch.rows), indexes(stackStart, batch.stacks));
+    return [{ offset, value, rows: [{ start: 0, end: batch.rows - rowStart }] }];
+  }
+
+  #arrive(offset: number, messages: readonly HotMessage[]): void {
+    this.#arrived.push({ offset, messages });
+    for (const { value } of messages) this.#arrivedBytes += value.length;
+  }
+
+  #endMessage(input: RowsInput, rowStart: number, stackStart: number): void {
     this.#open.messageBytes += input.value.length;
-    this.#open.firstAppendMillis ??= input.appendTimeMillis;
+    this.#endOffset(input.offset, input.appendTimeMillis, rowStart, stackStart);
+  }
+
+  #endOffset(offset: number, appendTimeMillis: number, rowStart: number, stackStart: number): void {
+    const { batch } = this.#open;
+    batch.spans.push({ offset, rowStart, rowEnd: batch.rows, stackStart, stackEnd: batch.stacks });
+    this.#next = offset + 1;
+    this.#open.firstAppendMillis ??= appendTimeMillis;
   }
 
   #openBatch(): OpenBatch {
     const { batch, messageBytes, firstAppendMillis } = this.#open;
     const openBytes = batch.bytes;
-    return { rows: batch.rows, stacks: batch.stacks, messageBytes, firstAppendMillis, openBytes, heldBytes: openBytes + (this.#closed?.batch.bytes ?? 0) };
+    return {
+      rows: batch.rows,
+      stacks: batch.stacks,
+      messageBytes,
+      firstAppendMillis,
+      openBytes,
+      heldBytes: openBytes + (this.#closed?.batch.bytes ?? 0),
+      hotBytes: this.#arrivedBytes,
+    };
   }
+}
+
+function indexes(start: number, end: number): Uint32Array {
+  return Uint32Array.from({ length: end - start }, (_unused, index) => start + index);
 }

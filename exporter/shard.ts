@@ -14,7 +14,7 @@ import { deadLetterBytesMax, deadLetterHeaders, deadLetterTopic, exporterGroup, 
 import type { AppendResult, HotObject, OffsetRange, OpenBatch } from './builder.ts';
 import { foldOldRecords } from './fold.ts';
 import { listAll, sweepHot, sweepSideObjects, sweepStaging } from './housekeeping.ts';
-import { hotKeptMillis, openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
+import { hotKeptMillis, hotPendingBytesMax, openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
 import { overtakenLoss } from './losses.ts';
 import type { ExporterMetrics, ShardGauges } from './metrics.ts';
 import { adoptionRecord, type PublisherOptions, publish } from './publisher.ts';
@@ -32,7 +32,7 @@ export interface ShardOptions extends PublisherOptions {
   readonly diskIsLow?: () => boolean;
 }
 
-const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes: 0, heldBytes: 0, firstAppendMillis: null };
+const nothingOpen: OpenBatch = { rows: 0, stacks: 0, messageBytes: 0, openBytes: 0, heldBytes: 0, hotBytes: 0, firstAppendMillis: null };
 
 export class Shard {
   readonly #options: ShardOptions;
@@ -140,6 +140,7 @@ export class Shard {
   async step(): Promise<void> {
     if (this.#fatal !== null) throw this.#fatal.error;
     if (this.#mustLoad) await this.#load();
+    if (this.#mustLoad) return; // the records went on while they were read
     await this.#read(this.#readWait());
     if (this.#hotIsDue()) await this.#writeHot();
     // A publication that has just failed leaves its batch closed until the next load.
@@ -229,7 +230,7 @@ export class Shard {
   }
 
   async #hotRanges(): Promise<OffsetRange[]> {
-    const entries = await listAll(this.#options.store, hotPrefix('samples', this.#options.shard));
+    const entries = await listAll(this.#options.store, hotPrefix(this.#options.shard));
     this.#hotObjects = entries.length;
     return entries.map((entry) => parseHotFileKey(entry.key)).filter((name) => name !== null);
   }
@@ -243,7 +244,12 @@ export class Shard {
 
   /** Retention took messages that were not read: counted as lost, never stepped over in silence. */
   async #overtaken(oldest: number): Promise<void> {
-    const { builder, clock, logger, metrics, shard } = this.#options;
+    const { store, builder, clock, logger, metrics, shard } = this.#options;
+    // Whoever has published since has also taken from the log what is public now.
+    if ((await readHead(store, shard))?.attempt !== this.#head?.attempt) {
+      this.#mustLoad = true;
+      return;
+    }
     const loss = overtakenLoss({ logId: this.#logId, topic: rowsTopic, shard, from: this.#next, to: oldest, appendTimeMillis: clock.wallMillis() });
     logger.error('retention has overtaken the exporter: messages are lost', { shard, from: this.#next, to: oldest - 1 });
     metrics.lost(shard, loss.reason, loss.count);
@@ -342,6 +348,7 @@ export class Shard {
   // --- hot -------------------------------------------------------------------------------------
 
   #hotIsDue(): boolean {
+    if (this.#open.hotBytes >= hotPendingBytesMax) return true;
     return this.#hotSince !== null && this.#options.clock.monotonicMillis() - this.#hotSince >= this.#options.limits.hotIntervalMillis;
   }
 
@@ -350,12 +357,13 @@ export class Shard {
     // What an earlier turn could not put stays pending, and what came since is taken behind it.
     this.#hotPending.push(...(await builder.takeHot()));
     for (let object = this.#hotPending[0]; object !== undefined; object = this.#hotPending[0]) {
-      await store.put(hotFileKey(object.table, shard, object.from, object.to, randomUUID()), object.bytes);
+      await store.put(hotFileKey(shard, object.from, object.to, randomUUID()), object.bytes);
       this.#hotPending.shift();
       this.#hotObjects++;
       metrics.hotWritten(shard, object.bytes.length);
     }
     this.#hotSince = null;
+    this.#open = { ...this.#open, hotBytes: 0 };
   }
 
   // --- publishing ------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 // of a second of one core), so that the worker can take messages and write hot objects in between.
 import { ParquetFile, type WrittenFile } from '../lib/parquet/file.ts';
 import type { Column } from '../lib/parquet/values.ts';
+import { shapes } from '../schemas/lake/parquet-shapes.ts';
 import type { LakeTable } from '../schemas/lake/paths.ts';
 import type { Batch } from './batch.ts';
 import { rowGroupFramesMax, rowGroupRows } from './limits.ts';
-import { shapes } from './parquet-schema.ts';
 import { originColumns, sampleColumns } from './sample-columns.ts';
 import { stackColumns, stackDateColumn } from './stack-columns.ts';
 
@@ -16,8 +16,8 @@ export interface Origin {
   readonly offsetOf: (row: number) => number;
 }
 
-/** Writes batch rows, in the order given, to a new file (or to memory where `path` is null). */
-export function* writeTable(table: LakeTable, path: string | null, batch: Batch, rows: Uint32Array, origin: Origin | null): Generator<void, TableResult> {
+/** Writes batch rows, in the order given, to a new file */
+export function* writeTable(table: LakeTable, path: string, batch: Batch, rows: Uint32Array, origin: Origin | null): Generator<void, TableResult> {
   const file = new ParquetFile(path, shapes[table][origin === null ? 'public' : 'private']);
   let finished = false;
   try {
@@ -30,7 +30,7 @@ export function* writeTable(table: LakeTable, path: string | null, batch: Batch,
     }
     const written = file.finish();
     finished = true;
-    return { ...written, rows: rows.length, contents: path === null ? file.contents() : null };
+    return { ...written, rows: rows.length };
   } finally {
     if (!finished) file.abandon();
   }
@@ -38,10 +38,9 @@ export function* writeTable(table: LakeTable, path: string | null, batch: Batch,
 
 export interface TableResult extends WrittenFile {
   readonly rows: number;
-  readonly contents: Uint8Array | null;
 }
 
-/** Runs a generator to its end at once; for objects of one row group. */
+/** Runs a generator to its end at once. */
 export function finish<T>(work: Generator<void, T>): T {
   for (;;) {
     const step = work.next();

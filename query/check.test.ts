@@ -291,7 +291,7 @@ test('a lake that works on while it is checked is whole', async () => {
 
 describe('stats', () => {
   test('sizes, rows and columns are those of the files', async () => {
-    await lake.hot('samples', 9, 10, [[9, samples[0]!]]);
+    await lake.hot(9, 10, [[9, samples[0]!]]);
     const stats = await lakeStats(lake.store);
     const sizes = records.flatMap((record) => record.files);
     const bytes = (table: string) => sizes.filter((file) => file.table === table).reduce((sum, file) => sum + file.bytes, 0);

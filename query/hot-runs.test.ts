@@ -4,7 +4,7 @@ import { coverOffsets, type HotSlice } from './snapshot.ts';
 import { seededRandom } from './testing-random.ts';
 
 const slice = (from: number, to: number, key = `hot/${from}-${to}`, shard = 0): HotSlice => ({ key, shard, from, to, whole: true });
-const run = (sources: readonly HotSlice[], path = '/run', rows = 10): HotRun => ({ shard: sources[0]!.shard, path, bytes: 1, rows, sources });
+const run = (sources: readonly HotSlice[], path = '/run', rows = 10): HotRun => ({ shard: sources[0]!.shard, path, bytes: 1, rows, merged: true, sources });
 const shown = (slices: readonly HotSlice[]) => slices.map(({ key, from, to, whole }) => `${key} ${from}-${to}${whole ? '' : ' cut'}`);
 
 describe('a run stands in', () => {
@@ -25,9 +25,9 @@ describe('a run stands in', () => {
     const gap = [slice(0, 2), slice(4, 5), slice(5, 9)];
     // What stands behind the newcomer is still the rest of the run.
     expect(shown(withRuns([gap[0]!, slice(2, 4), ...gap.slice(1)], [run(gap)]))).toEqual(['hot/0-2 0-2', 'hot/2-4 2-4', '/run 4-9 cut']);
-    expect(withRuns([plan[0]!, plan[2]!], [run(plan.slice(0, 3))])).toEqual([plan[0]!, plan[2]!]);
+    expect(shown(withRuns([plan[0]!, plan[2]!], [run(plan.slice(0, 3))]))).toEqual(['hot/0-2 0-2', '/run 5-9 cut']);
     const other = [plan[0]!, slice(2, 7, 'hot/zombie'), { ...plan[2]!, from: 7, whole: false }];
-    expect(withRuns(other, [run(plan.slice(0, 3))])).toEqual(other);
+    expect(shown(withRuns(other, [run(plan.slice(0, 3))]))).toEqual(['hot/0-2 0-2', 'hot/zombie 2-7', '/run 7-9 cut']);
   });
 
   test('not for another shard', () => {
@@ -91,7 +91,7 @@ test('whatever is listed, runs give the offsets that the objects give', () => {
       const path = `/run-${step}`;
       content.set(path, new Set(offsets(work.read)));
       runs = [
-        { shard: 0, path, bytes: 1, rows: offsets(work.read).length, sources: work.sources },
+        { shard: 0, path, bytes: 1, merged: true, rows: offsets(work.read).length, sources: work.sources },
         ...runs.filter((old) => merged.some((used) => used.key === old.path) && !work.read.some((read) => read.key === old.path)),
       ];
     }

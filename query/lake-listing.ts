@@ -1,6 +1,6 @@
-// Reads the lake's names in the order that makes a snapshot true (snapshot.ts says why): hot samples,
-// hot stacks, heads, lake samples, lake stacks. Samples are listed before stacks because stacks are put
-// before samples: a sample that is seen then has its stack in the later listing.
+// Reads the lake's names in the order that makes a snapshot true (snapshot.ts says why): hot, heads, lake
+// samples, lake stacks. Samples are listed before stacks because stacks are put before samples: a sample
+// that is seen then has its stack in the later listing. A hot object holds both.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
 import { readFloor } from '../schemas/lake/floor.ts';
@@ -16,9 +16,7 @@ export async function readSnapshot(store: Store, range: TimeRange): Promise<Snap
   const shards = Array.from({ length: settings.shards }, (_, shard) => shard);
 
   const hot = [];
-  for (const table of lakeTables) {
-    for (const shard of shards) hot.push(...named(await listAll(store, hotPrefix(table, shard)), parseHotFileKey));
-  }
+  for (const shard of shards) hot.push(...named(await listAll(store, hotPrefix(shard)), parseHotFileKey));
   const records = (await Promise.all(shards.map((shard) => readHead(store, shard)))).filter((record) => record !== null);
   // Files that retention is taking are left out whole, instead of while some of a date are still there.
   const floor = await readFloor(store);

@@ -50,11 +50,13 @@ export const limits = {
   filterCharsMax: 1024,
 
   // merged hot objects of a server
+  /** Rows and frames of messages that are held until they make one row group of a local file: 20 MB of columns. */
+  hotGroupRowsMax: 200_000,
   /** Opening this many costs about what merging them does. */
   hotMergeLeast: 24,
   /** A run of so many rows is not read into the next one any more. */
   hotRunRowsMax: 200_000,
-  /** Local disk for runs; above it hot objects are read one by one. */
+  /** Local disk for runs; above it a question is refused until the next publication. */
   hotCacheBytesMax: 1024 * MiB,
 
   // flame graphs and tables

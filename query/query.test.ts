@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleColumns } from '../schemas/lake/columns.ts';
 import type { Filter } from './filter.ts';
 import type { FlameGraph } from './flamegraph.ts';
+import { limits } from './limits.ts';
 import { openQuery, type Query } from './query.ts';
 import { FixtureLake, type Row, sampleRow, stackId, stackRow } from './testing-lake.ts';
 
@@ -68,13 +69,11 @@ describe('the state of the lake', () => {
   const upTo = (end: number) => Array.from({ length: end }, (_, index) => index);
 
   test('a row is there once, from hot to public, at every step of a publication', async () => {
-    await lake.hot('stacks', 0, 4, hotStacks);
-    await lake.hot('samples', 0, 4, hotSamples(0, 4));
+    await lake.hot(0, 4, hotSamples(0, 4), hotStacks);
     expect(await offsets()).toEqual(upTo(4));
     // A zombie's object over the same offsets and one more, and a second one over a part.
-    await lake.hot('samples', 2, 6, hotSamples(2, 6));
-    await lake.hot('samples', 1, 3, hotSamples(1, 3));
-    await lake.hot('stacks', 2, 6, [[2, hotStacks[0]![1]]]);
+    await lake.hot(2, 6, hotSamples(2, 6), [[2, hotStacks[0]![1]]]);
+    await lake.hot(1, 3, hotSamples(1, 3));
     expect(await offsets()).toEqual(upTo(6));
 
     const record = await lake.publish({ seq: 1, position: 4, samples: upTo(4).map(sample), stacks, progress: 'recorded' });
@@ -141,8 +140,8 @@ describe('the state of the lake', () => {
   test('shards have heads of their own', async () => {
     const two = await FixtureLake.make({ shards: 2 });
     await two.publish({ seq: 1, position: 1, samples: [sample(0)], stacks, shard: 0 });
-    await two.hot('samples', 0, 1, [[0, sample(0)]], 0);
-    await two.hot('samples', 0, 1, [[0, sample(1)]], 1);
+    await two.hot(0, 1, [[0, sample(0)]], [], 0);
+    await two.hot(0, 1, [[0, sample(1)]], [], 1);
     const asked = await openQuery({ store: two.url });
     expect((await asked.sql('SELECT thread_id, shard FROM samples ORDER BY ALL')).rows).toEqual([
       [0, 0],
@@ -178,17 +177,18 @@ describe('a server that keeps hot objects', () => {
     const kept = await openQuery({ store: lake.url, keepHot: true });
     const sql = 'SELECT thread_id, attributes, date::VARCHAR, samples.shard, s.frames FROM samples JOIN stacks s USING (date, stack_id) ORDER BY thread_id';
     const opened = async () => (await kept.activity(day)).files.hot;
-    await lake.hot('stacks', 0, 1, [[0, { ...stack, _date: '2026-11-24' }]]);
-    for (let offset = 0; offset < 30; offset++) await lake.hot('samples', offset, offset + 1, [sampleAt(offset)]);
-    expect(await opened()).toBe(30);
-    // The merge is made behind the answer; it is there when the next question opens less.
-    while ((await opened()) > 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let offset = 0; offset < 30; offset++) {
+      await lake.hot(offset, offset + 1, [sampleAt(offset)], offset === 0 ? [[0, stack]] : []);
+      // Each question has a file more; those that come first to the bound are merged behind an answer.
+      if (offset < limits.hotMergeLeast) expect(await opened()).toBe(offset + 1);
+    }
+    while ((await opened()) > 2) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await kept.sql(sql)).toEqual(await query.sql(sql));
 
     await lake.publish({ seq: 1, position: 10, samples: Array.from({ length: 10 }, (_, offset) => sampleAt(offset)[1]), stacks: [stack] });
-    for (let offset = 30; offset < 33; offset++) await lake.hot('samples', offset, offset + 1, [sampleAt(offset)]);
+    for (let offset = 30; offset < 33; offset++) await lake.hot(offset, offset + 1, [sampleAt(offset)]);
     // A zombie's object over what was merged.
-    await lake.hot('samples', 20, 22, [sampleAt(20), sampleAt(21)]);
+    await lake.hot(20, 22, [sampleAt(20), sampleAt(21)]);
     const answer = await kept.sql(sql);
     expect(answer.rows.map(([offset]) => offset)).toEqual(Array.from({ length: 33 }, (_, offset) => offset));
     expect(answer).toEqual(await query.sql(sql));

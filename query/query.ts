@@ -81,7 +81,7 @@ export interface Query {
 export interface OpenQueryOptions {
   /** URL. */
   readonly store: string;
-  /** For who asks again and again: keeps merged hot objects on local disk. */
+  /** For who asks again and again: merges the local files that stand in for hot objects. */
   readonly keepHot?: boolean | undefined;
   readonly logger?: Logger | undefined;
 }
@@ -94,7 +94,7 @@ export async function openQuery(options: OpenQueryOptions): Promise<Query> {
     scratch,
     sqlProcesses: new SqlProcesses(options.logger),
     locate: (key) => (key.startsWith('/') ? key : store.locate(key)),
-    hot: options.keepHot ? await HotCache.open(scratch, options.logger) : null,
+    hot: new HotCache({ store, place: scratch, merges: options.keepHot ?? false, logger: options.logger }),
     uniform: true,
   };
   return {
@@ -109,7 +109,7 @@ export async function openQuery(options: OpenQueryOptions): Promise<Query> {
       inView(lake, filter, ask, async (rows) => readOverview({ ...rows, samples: await addUpSamples(rows.session, rows.samples) }, filter, limit, ask)),
     close: async () => {
       lake.sqlProcesses.close();
-      await lake.hot?.close();
+      await lake.hot.close();
       await store.close();
     },
   };
@@ -128,7 +128,7 @@ interface View {
 interface Lake {
   readonly store: Store;
   readonly locate: Locate;
-  readonly hot: HotCache | null;
+  readonly hot: HotCache;
   readonly scratch: string;
   readonly sqlProcesses: SqlProcesses;
   /** Until a file says otherwise. */
@@ -170,9 +170,9 @@ async function withSnapshot<T>(lake: Lake, range: TimeRange, ask: (plan: Snapsho
   for (let attempt = 1; ; attempt++) {
     try {
       const listed = await readSnapshot(lake.store, range);
-      const plan = lake.hot?.apply(listed) ?? listed;
+      const plan = await lake.hot.localize(listed);
       const answer = await ask(plan);
-      lake.hot?.offer(plan, lake.locate);
+      lake.hot.offer(listed);
       return answer;
     } catch (error) {
       if (lake.uniform && isMixedSchema(error)) {
@@ -181,7 +181,7 @@ async function withSnapshot<T>(lake: Lake, range: TimeRange, ask: (plan: Snapsho
       }
       if (!isVanished(error)) throw error;
       if (attempt >= limits.snapshotAttempts) throw vanishedError(error);
-      lake.hot?.forget();
+      lake.hot.forget();
     }
   }
 }

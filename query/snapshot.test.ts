@@ -7,8 +7,8 @@ const uuid = '00000000-0000-4000-8000-000000000000';
 const all = { fromMillis: null, toMillis: null };
 
 function hot(from: number, to: number, tag = 0, shard = 0): Keyed<HotFileName> {
-  const key = hotFileKey('samples', shard, from, to, `${String(tag).padStart(8, '0')}${uuid.slice(8)}`);
-  return { key, table: 'samples', shard, from, to };
+  const key = hotFileKey(shard, from, to, `${String(tag).padStart(8, '0')}${uuid.slice(8)}`);
+  return { key, shard, from, to };
 }
 
 function lakeFile(seq: number, date = '2026-11-24', hour = 0, shard = 0): Keyed<LakeFileName> {

@@ -91,10 +91,7 @@ function planTable(table: LakeTable, lists: SnapshotLists, heads: ReadonlyMap<nu
     published: [...settled, ...headFiles.filter((file) => file.place === 'public')].map((file) => file.key).sort(),
     staged: headFiles.filter((file) => file.place === 'staging').map((file) => ({ key: file.staging, date: file.date, shard: file.shard })),
     carry: lists.heads.flatMap((head) => head.carry[table]),
-    hot: hotSlices(
-      lists.hot.filter((object) => object.table === table),
-      heads,
-    ),
+    hot: hotSlices(lists.hot, heads), // they hold both tables
   };
 }
 

@@ -8,9 +8,13 @@ import { pathToFileURL } from 'node:url';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { openStore } from '../lib/store/open.ts';
 import type { Store } from '../lib/store/store.ts';
+import { encodeHot, type HotMessage } from '../schemas/hot/codec.ts';
 import { type Column, hotColumns, hotStackDateColumn, sampleColumns, schemaVersion, schemaVersionKey, stackColumns } from '../schemas/lake/columns.ts';
-import { carryKey, hotFileKey, type LakeTable, lakeFileKey, recordKey, settingsKey, stagingKey } from '../schemas/lake/paths.ts';
+import { carryKey, dateDays, hotFileKey, type LakeTable, lakeFileKey, recordKey, settingsKey, stagingKey } from '../schemas/lake/paths.ts';
 import { type CommitRecord, encodeRecord, type RecordFile, recordVersion } from '../schemas/lake/record.ts';
+import { type FrameRow as MessageFrame, RowsBuilder } from '../schemas/rows/builder.ts';
+import { encodeRows } from '../schemas/rows/codec.ts';
+import { resourceStringColumns } from '../schemas/rows/message.ts';
 import { sqlString } from './sql-text.ts';
 import { sqlType } from './views.ts';
 
@@ -120,14 +124,19 @@ export class FixtureLake {
     await rm(json);
   }
 
-  /** A hot object of messages [from, to); rows with their offset. */
-  async hot(table: LakeTable, from: number, to: number, rows: readonly (readonly [number, Row])[], shard = 0): Promise<string> {
-    const key = hotFileKey(table, shard, from, to, randomUUID());
-    await this.parquet(
-      key,
-      hotSchema(table),
-      rows.map(([offset, row]) => ({ ...row, _shard: shard, _offset: offset })),
-    );
+  /** A hot object of messages [from, to), one for each offset that has rows or stacks. */
+  async hot(
+    from: number,
+    to: number,
+    samples: readonly (readonly [number, Row])[],
+    stacks: readonly (readonly [number, Row])[] = [],
+    shard = 0,
+  ): Promise<string> {
+    const offsets = [...new Set([...samples, ...stacks].map(([offset]) => offset))].sort((a, b) => a - b);
+    const of = (rows: readonly (readonly [number, Row])[], offset: number) => rows.filter(([own]) => own === offset).map(([, row]) => row);
+    const messages = offsets.map((offset) => hotMessage(offset, of(samples, offset), of(stacks, offset), shard));
+    const key = hotFileKey(shard, from, to, randomUUID());
+    await this.store.put(key, encodeHot(messages));
     return key;
   }
 
@@ -227,4 +236,51 @@ function recordOf(publication: Publication, shard: number, files: readonly Recor
     duplicates: 0,
     losses: {},
   };
+}
+
+/** Rows as a processor would have sent them. */
+function hotMessage(offset: number, samples: readonly Row[], stacks: readonly Row[], shard: number): HotMessage {
+  const builder = new RowsBuilder({ logId: 'log', topic: 'otlp_profiles', partition: 0, shard, routing: 1 });
+  builder.beginSegment(0, 0);
+  for (const stack of stacks) {
+    const { stack_id: id, _date: date = '2026-11-24', service_name: serviceName, cut } = stack as Record<string, string>;
+    builder.addStack(
+      { id: id!, date: dateDays(date), ...(serviceName ? { serviceName } : {}), ...(cut ? { cut } : {}) },
+      (stack.frames as FrameRow[]).map((frame) => messageFrame(frame)),
+    );
+  }
+  builder.beginProfile('0'.repeat(32));
+  for (const sample of samples) addHotSample(builder, sample);
+  builder.endProfile();
+  builder.endSegment();
+  return { offset, value: encodeRows(builder.build(-1, 0)), rows: [{ start: 0, end: samples.length }] };
+}
+
+function addHotSample(builder: RowsBuilder, row: Row): void {
+  const texts = row as Record<string, string | undefined>;
+  const numbers = row as Record<string, number | undefined>;
+  const map = (name: string) => builder.map(Object.entries((row[name] ?? {}) as Record<string, string>));
+  const strings = Object.fromEntries(resourceStringColumns.map((name) => [name, texts[name] ?? '']));
+  builder.addSample({
+    time: BigInt(Date.parse(texts.time!.replace(/(?<=:\d\d)$/, 'Z'))) * 1000n,
+    value: BigInt(numbers.value!),
+    count: BigInt(numbers.count ?? 1),
+    weight: numbers.weight ?? 1,
+    type: builder.type(texts.sample_type!, texts.sample_unit!),
+    stack: builder.stackId(texts.stack_id!),
+    resource: builder.addResource({
+      strings,
+      processPid: numbers.process_pid === undefined ? null : BigInt(numbers.process_pid),
+      attributes: map('resource_attributes'),
+    }),
+    threadName: builder.string(texts.thread_name ?? ''),
+    attributes: map('attributes'),
+    ...(numbers.thread_id === undefined ? {} : { threadId: BigInt(numbers.thread_id) }),
+    ...(numbers.duration_ns === undefined ? {} : { durationNanos: BigInt(numbers.duration_ns) }),
+  });
+}
+
+function messageFrame({ inlined, address, ...texts }: FrameRow): MessageFrame {
+  const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text != null)) as Pick<MessageFrame, 'function' | 'file' | 'mapping' | 'type'>;
+  return { ...given, inlined: inlined ?? false, ...(address == null ? {} : { address: BigInt(address) }) };
 }

@@ -216,8 +216,9 @@ describe('a file', () => {
   });
 
   test('with a column that its schema does not have there is an error of the program', () => {
-    const file = new ParquetFile(null, { schema, metadata: [], level: 1, statistics: true, statisticsBytesMax: 64 });
+    const file = new ParquetFile(path.join(directory, 'wrong.parquet'), { schema, metadata: [], level: 1, statistics: true, statisticsBytesMax: 64 });
     expect(() => file.writeRowGroup([required('long', 1, longs(BigInt64Array.of(1n)))], 1)).toThrow(/long/);
+    file.abandon();
   });
 });
 

@@ -27,14 +27,14 @@ export interface WrittenFile {
 }
 
 export class ParquetFile {
-  readonly #sink: FileSink | MemorySink;
+  readonly #sink: FileSink;
   readonly #writer: ParquetWriter;
   readonly #chunks: ChunkWriter;
   readonly #leaves: readonly Leaf[];
 
-  /** To a new file at `path`, or to memory where it is null. */
-  constructor(path: string | null, shape: FileShape) {
-    this.#sink = path === null ? new MemorySink() : new FileSink(path);
+  /** To a new file at `path`. */
+  constructor(path: string, shape: FileShape) {
+    this.#sink = new FileSink(path);
     this.#leaves = leavesOf(shape.schema);
     this.#chunks = new ChunkWriter({ compress: compressorOf(shape.level), statistics: shape.statistics });
     this.#writer = new ParquetWriter({
@@ -66,17 +66,12 @@ export class ParquetFile {
       total_compressed_size: BigInt(this.#sink.offset - start),
     });
     this.#writer.num_rows += BigInt(rows);
-    this.#sink.flush?.();
+    this.#sink.flush();
   }
 
   finish(): WrittenFile {
     void this.#writer.finish();
     return { bytes: this.#sink.offset, sha256: this.#sink.sha256() };
-  }
-
-  /** What was written to memory. */
-  contents(): Uint8Array {
-    return this.#sink.getBytes();
   }
 
   /** Closes the file of a publication that is given up; nothing where it was finished. */
@@ -106,16 +101,6 @@ function leavesOf([root, ...elements]: readonly SchemaElement[]): Leaf[] {
 }
 
 const compressorOf = (level: number) => (bytes: Uint8Array) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
-
-class MemorySink extends ByteWriter {
-  sha256(): string {
-    return createHash('sha256').update(this.getBytes()).digest('hex');
-  }
-
-  declare flush?: () => void;
-
-  close(): void {}
-}
 
 class FileSink extends ByteWriter {
   readonly #hash = createHash('sha256');

@@ -36,22 +36,21 @@ export function parseLakeFileKey(key: string): LakeFileName | null {
  * A hot object holds whole messages of flamelake.rows with offsets [from, to) of one shard. Two
  * objects may hold the same offsets (a restart, a zombie); a reader takes each offset once.
  */
-export function hotFileKey(table: LakeTable, shard: number, from: number, to: number, uuid: string): string {
-  return `hot/${table}/shard=${shardName(shard)}/${String(from).padStart(15, '0')}-${String(to).padStart(15, '0')}-${uuid}.parquet`;
+export function hotFileKey(shard: number, from: number, to: number, uuid: string): string {
+  return `${hotPrefix(shard)}${String(from).padStart(15, '0')}-${String(to).padStart(15, '0')}-${uuid}.rows`;
 }
 
 export interface HotFileName {
-  readonly table: LakeTable;
   readonly shard: number;
   readonly from: number;
   readonly to: number;
 }
 
 export function parseHotFileKey(key: string): HotFileName | null {
-  const match = /^hot\/(samples|stacks)\/shard=(\d{3,})\/(\d{15})-(\d{15})-[0-9a-f-]{36}\.parquet$/.exec(key);
+  const match = /^hot\/shard=(\d{3,})\/(\d{15})-(\d{15})-[0-9a-f-]{36}\.rows$/.exec(key);
   if (!match) return null;
-  const [, table, shard, from, to] = match as unknown as [string, LakeTable, string, string, string];
-  return { table, shard: Number(shard), from: Number(from), to: Number(to) };
+  const [, shard, from, to] = match as unknown as [string, string, string, string];
+  return { shard: Number(shard), from: Number(from), to: Number(to) };
 }
 
 const seqMax = 999_999_999_999;
@@ -98,7 +97,7 @@ export const digestsPrefix = (shard: number): string => `digests/${shardName(sha
 export const stagingKey = (uuid: string, name: string): string => `staging/${uuid}/${name}`;
 
 export const stagingPrefix = 'staging/';
-export const hotPrefix = (table: LakeTable, shard: number): string => `hot/${table}/shard=${shardName(shard)}/`;
+export const hotPrefix = (shard: number): string => `hot/shard=${shardName(shard)}/`;
 
 /** Rows of old dates that wait for their daily publication; named by the head record only (RecordCarry). */
 export const carryPrefix = (shard: number): string => `carry/${shardName(shard)}/`;

@@ -59,7 +59,7 @@ describe('names', () => {
       part: 1,
     });
     const uuid = '01234567-89ab-cdef-0123-456789abcdef';
-    expect(parseHotFileKey(hotFileKey('samples', 0, 5, 9, uuid))).toEqual({ table: 'samples', shard: 0, from: 5, to: 9 });
+    expect(parseHotFileKey(hotFileKey(0, 5, 9, uuid))).toEqual({ shard: 0, from: 5, to: 9 });
     expect(parseRecordKey(recordKey(3, 17))).toEqual({ shard: 3, seq: 17 });
     expect(dateName(dateDays('2026-11-24'))).toBe('2026-11-24');
     expect(parseLakeFileKey(carryKey('samples', 0, 1, uuid))).toBeNull();

@@ -15,4 +15,5 @@ export const noMeter: any = {
   createObservableCounter: () => noInstrument,
   createUpDownCounter: () => noInstrument,
   createObservableUpDownCounter: () => noInstrument,
+  addBatchObservableCallback: () => {},
 };

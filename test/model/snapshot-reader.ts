@@ -3,8 +3,10 @@
 // there, or lack its stack.
 
 import { allTime, type HeadFile, planSnapshot, type ShardHead, type TablePlan } from '../../query/snapshot.ts';
+import { decodeHot } from '../../schemas/hot/codec.ts';
 import { dateName, type LakeTable, parseHotFileKey, parseLakeFileKey, recordPrefix } from '../../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord } from '../../schemas/lake/record.ts';
+import { decodeRows } from '../../schemas/rows/codec.ts';
 import type { MemoryStore } from './memory-store.ts';
 import { readParquet } from './read-parquet.ts';
 
@@ -85,6 +87,7 @@ export class SnapshotReader {
     if (bytes === undefined) throw new Error(`snapshot: ${key} is planned and gone`);
     const known = this.#contents.get(bytes);
     if (known !== undefined) return known;
+    if (key.startsWith('hot/')) return hotContent(table, bytes, key);
     const isPrivate = !/^(lake|staging)\//.test(key);
     const ownDate = isPrivate ? null : /date=(\d{4}-\d\d-\d\d)/.exec(key)![1]!;
     const columns = table === 'samples' ? ['time', 'value', 'sample_type', 'stack_id'] : ['stack_id', ...(isPrivate ? ['_date'] : [])];
@@ -130,6 +133,26 @@ export class SnapshotReader {
       const name = parse(key);
       return name === null ? [] : [{ ...name, key }];
     });
+  }
+}
+
+/** One object has both tables, so it is not kept by its bytes. */
+function hotContent(table: LakeTable, bytes: Uint8Array, key: string): Content {
+  const content: { names: string[]; stacks: string[]; offsets: number[] } = { names: [], stacks: [], offsets: [] };
+  for (const { offset, value, rows } of decodeHot(bytes, key)) {
+    const { samples, stacks, stackIds, strings, types } = decodeRows(value);
+    if (table === 'stacks') for (let row = 0; row < stacks.length; row++) add(offset, '', stacks.date[row]!, stackIds[stacks.id[row]!]!);
+    else for (const { start, end } of rows) for (let row = start; row < end; row++) addSample(offset, row);
+    function addSample(at: number, row: number): void {
+      const isLost = strings[types[samples.type[row]!]![0]] === 'lost';
+      add(at, isLost ? '' : String(samples.value[row]), Number(samples.time[row]! / microsPerDay), stackIds[samples.stack[row]!]!);
+    }
+  }
+  return content;
+  function add(offset: number, name: string, date: number, id: string): void {
+    content.offsets.push(offset);
+    content.names.push(name);
+    content.stacks.push(`${dateName(date)} ${id}`);
   }
 }
 

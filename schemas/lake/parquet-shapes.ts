@@ -1,19 +1,12 @@
 // The lake's columns (schemas/lake/columns.ts) as Parquet schema elements: the plainest types that all
 // engines share. Lists and maps are the three-level forms of the format's specification.
 import type { SchemaElement } from 'hyparquet';
-import type { FileShape } from '../lib/parquet/file.ts';
-import {
-  type Column,
-  frameColumns,
-  hotColumns,
-  hotStackDateColumn,
-  sampleColumns,
-  schemaVersion,
-  schemaVersionKey,
-  stackColumns,
-} from '../schemas/lake/columns.ts';
-import type { LakeTable } from '../schemas/lake/paths.ts';
-import { statisticsBytesMax } from './limits.ts';
+import type { FileShape } from '../../lib/parquet/file.ts';
+import { type Column, frameColumns, hotColumns, hotStackDateColumn, sampleColumns, schemaVersion, schemaVersionKey, stackColumns } from './columns.ts';
+import type { LakeTable } from './paths.ts';
+
+/** Bounds keep so much of a name: 16 (what is usual) cuts names with one long common prefix alike. */
+const statisticsBytesMax = 64;
 
 /** `public`: as engines that are not ours read it. `private`: hot and carried objects, with where the row came from. */
 export type ShapeKind = 'public' | 'private';
