@@ -8,8 +8,11 @@ import { createProgress } from './progress.ts';
 
 export const run: RunCommand = async ({ values }) => {
   const progress = createProgress();
-  const report = await withQuery(values, ({ store }) =>
-    checkLake(store, { onProgress: ({ step, done, total }) => progress.show(`checking ${step}: ${done}${total === null ? '' : ` of ${total}`}`) }),
+  const report = await withQuery(values, ({ store, sql }) =>
+    checkLake(store, {
+      countVisible: async () => Number((await sql('SELECT count(*) FROM samples')).rows[0]![0]),
+      onProgress: ({ step, done, total }) => progress.show(`checking ${step}: ${done}${total === null ? '' : ` of ${total}`}`),
+    }),
   );
   progress.clear();
   await print(values.json ? `${JSON.stringify(report)}\n` : checkText(report));
@@ -22,6 +25,10 @@ export function checkText(report: CheckReport): string {
   if (found > report.findings.length) lines.push(`${countText(found - report.findings.length)} more findings of the same kinds`);
   const { shards, records, files, bytes, samples, stacks } = report;
   const size = `${countText(records)} records of ${countText(shards)} shards, ${countText(files)} files with ${formatBytes(bytes)}, ${countText(samples)} samples, ${countText(stacks)} stacks`;
+  if (report.floor !== null) lines.push(`Retention keeps ${report.floor} and later.`);
+  const { hot, carried } = report.waiting ?? { hot: 0, carried: 0 };
+  if (hot > 0) lines.push(`${countText(hot)} more samples are seen by queries and not public yet; what lies in the log alone is not counted.`);
+  if (carried > 0) lines.push(`${countText(carried)} more samples of old dates wait for their daily publication.`);
   lines.push(`${report.ok ? 'The lake is whole' : 'The lake is damaged'}: ${size}.`);
   return `${lines.join('\n')}\n`;
 }

@@ -3,11 +3,13 @@ import { appendFile, copyFile, mkdir, readFile, rename, rm, truncate, unlink, wr
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleColumns, stackColumns } from '../schemas/lake/columns.ts';
+import { raiseFloor } from '../schemas/lake/floor.ts';
 import { encodeFold } from '../schemas/lake/fold.ts';
 import { foldKey, lakeFileKey, recordKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import { type FindingKind, findingKinds } from './check/findings.ts';
 import { type CheckReport, checkLake } from './check.ts';
+import { openQuery } from './query.ts';
 import { lakeStats, skewOf } from './stats.ts';
 import { FixtureLake, type Row, sampleRow, stackId, stackRow } from './testing-lake.ts';
 
@@ -193,6 +195,74 @@ describe('folded records', () => {
     expect(found(await checked())).toEqual([`chain_gap ${recordKey(0, 1)}`, ...files].sort());
     await writeFile(lake.path('folds/000/notes.txt'), 'x');
     expect(found(await checked())).toContain('stray_record folds/000/notes.txt');
+  });
+});
+
+describe('retention', () => {
+  const raise = (date: string) => raiseFloor(lake.store, { date, movedMillis: 0, reason: 'test', writer: 'test' });
+  beforeEach(async () => {
+    const younger = [sampleRow('2026-11-25T09:00:00Z', stackId(1))];
+    records.push(await lake.publish({ seq: 4, position: 10, samples: younger, stacks: [{ ...stacks[0]!, date: '2026-11-25' }], progress: 'swept' }));
+  });
+
+  test('below its floor files may be there, half gone, or gone', async () => {
+    await raise('2026-11-25');
+    const whole = { ok: true, records: 4, files: 2, samples: 1, stacks: 1, floor: '2026-11-25', findings: [] };
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+    for (const { files } of records.slice(0, 3)) {
+      for (const { table, key } of files) if (table === 'samples') await lake.store.delete(key);
+      expect(await checkLake(lake.store)).toMatchObject(whole);
+    }
+    await lake.store.delete(stacksKey());
+    expect(await checkLake(lake.store)).toMatchObject(whole);
+  });
+
+  test('that takes files while they are checked makes no finding', async () => {
+    const get = lake.store.get.bind(lake.store);
+    let taken = false;
+    lake.store.get = async (key, range) => {
+      if (key.startsWith('lake/') && !taken) {
+        taken = true;
+        await raise('2026-11-25');
+        for (const { files } of records.slice(0, 3)) for (const file of files) await lake.store.delete(file.key);
+      }
+      return get(key, range);
+    };
+    expect(await checkLake(lake.store)).toMatchObject({ ok: true, floor: '2026-11-25', findings: [] });
+    expect(taken).toBe(true);
+  });
+
+  test('does not excuse what is missing above the floor', async () => {
+    await raise('2026-11-24');
+    await lake.store.delete(samplesKey());
+    expect(found(await checked())).toEqual([`file_missing ${samplesKey()}`]);
+  });
+});
+
+describe('what is not public yet', () => {
+  test('is counted: in hot objects, and carried', async () => {
+    await lake.publish({
+      seq: 4,
+      position: 12,
+      carrySamples: [sampleRow('2026-11-20T10:00:00Z', stackId(1))],
+      carryStacks: [{ ...stacks[0]!, _date: '2026-11-20' }],
+    });
+    await lake.hot('samples', 12, 14, [
+      [12, samples[0]!],
+      [13, samples[1]!],
+    ]);
+    const query = await openQuery({ store: lake.url });
+    const countVisible = async () => Number((await query.sql('SELECT count(*) FROM samples')).rows[0]![0]);
+    expect(await checkLake(lake.store, { countVisible })).toMatchObject({ ok: true, samples: 5, waiting: { hot: 2, carried: 1 } });
+    // Published in between: no number rather than a wrong one.
+    const publishing = async () => {
+      const visible = await countVisible();
+      await lake.publish({ seq: 5, position: 14, samples: samples.slice(0, 2), progress: 'swept' });
+      return visible;
+    };
+    expect((await checkLake(lake.store, { countVisible: publishing })).waiting).toBeNull();
+    expect((await checkLake(lake.store, { countVisible })).waiting).toEqual({ hot: 0, carried: 0 });
+    await query.close();
   });
 });
 

@@ -2,14 +2,16 @@
 // wrong and what to do. Reads every byte. May run beside a working exporter: names are listed before
 // records, and what a record names is looked for again before it is called missing.
 import type { Store } from '../lib/store/store.ts';
-import { lakeTables, parseLakeFileKey, routesKey } from '../schemas/lake/paths.ts';
+import { readFloor } from '../schemas/lake/floor.ts';
+import { lakeTables, parseLakeFileKey, recordKey, routesKey } from '../schemas/lake/paths.ts';
+import { parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 import { readLakeSettings } from '../schemas/lake/settings.ts';
 import { checkFile, hashOf } from './check/files.ts';
 import { type Finding, type FindingKind, Findings } from './check/findings.ts';
 import { type NamedFile, readChain, type ShardRecords } from './check/records.ts';
 import { checkStacks } from './check/stacks.ts';
 import { Session } from './engine.ts';
-import { listAll } from './lake-listing.ts';
+import { listAll, readHead } from './lake-listing.ts';
 import { limits } from './limits.ts';
 import { scratchPlace } from './scratch.ts';
 
@@ -21,6 +23,8 @@ export interface CheckProgress {
 }
 
 export interface CheckOptions {
+  /** Of what queries see, at this moment: for the number of samples that are not public yet. */
+  readonly countVisible?: (() => Promise<number>) | undefined;
   readonly onProgress?: ((progress: CheckProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,6 +38,10 @@ export interface CheckReport {
   readonly bytes: number;
   readonly samples: number;
   readonly stacks: number;
+  /** The oldest date that retention keeps; null: nothing was ever deleted. */
+  readonly floor: string | null;
+  /** Samples that queries see and that are in no public file yet; null where damage makes them hard to tell. */
+  readonly waiting: { readonly hot: number; readonly carried: number } | null;
   /** At most limits.findingsPerKindMax of each kind; `counts` has them all. */
   readonly findings: readonly Finding[];
   readonly counts: Readonly<Partial<Record<FindingKind, number>>>;
@@ -64,6 +72,7 @@ export async function checkLake(store: Store, options: CheckOptions = {}): Promi
   const present = await findPresent(store, chains, listed, findings);
   const readable = await checkFiles(store, present, shards, findings, options);
   await checkDates(store, readable, findings, options);
+  const floor = await readFloor(store);
   const sum = (of: (file: NamedFile) => number) => present.reduce((total, file) => total + of(file), 0);
   return {
     ok: findings.errors === 0,
@@ -73,6 +82,8 @@ export async function checkLake(store: Store, options: CheckOptions = {}): Promi
     bytes: sum((file) => file.bytes),
     samples: sum((file) => (file.table === 'samples' ? file.rows : 0)),
     stacks: sum((file) => (file.table === 'stacks' ? file.rows : 0)),
+    floor: floor?.date ?? null,
+    waiting: findings.errors > 0 || options.countVisible === undefined ? null : await countWaiting(store, chains, options.countVisible),
     findings: findings.list,
     counts: findings.counts,
   };
@@ -100,11 +111,16 @@ async function checkCarry(store: Store, { head, shard }: ShardRecords, findings:
   }
 }
 
-/** Files that are there. Those of the head may still be on their way; any other that is not there is missing. */
+/**
+ * Files that are there and stay. Those of the head may still be on their way, those below the floor are
+ * leaving or gone; any other that is not there is missing.
+ */
 async function findPresent(store: Store, chains: readonly ShardRecords[], listed: ReadonlySet<string>, findings: Findings): Promise<NamedFile[]> {
   const present: NamedFile[] = [];
+  const floor = (await readFloor(store))?.date ?? '';
   for (const { files, head } of chains) {
     for (const file of files.values()) {
+      if (parseLakeFileKey(file.key)!.date < floor) continue;
       if (listed.has(file.key) || (await store.head(file.key)) !== null) present.push(file);
       else if (file.seq === head?.seq && (await store.head(file.staging)) !== null) {
         findings.add('unfinished', file.key, `record ${file.seq} names it; its bytes wait under ${file.staging}`);
@@ -120,7 +136,10 @@ async function checkFiles(store: Store, files: readonly NamedFile[], shards: num
     const batch = files.slice(start, start + limits.footerBatch);
     await inSession(store, batch, options, async (session) => {
       for (const [index, file] of batch.entries()) {
-        if (await checkFile(store, session, file, shards, findings)) readable.push(file);
+        // Found missing or unreadable only because retention took it meanwhile: no finding.
+        const found = new Findings(limits.findingsPerKindMax);
+        if (await checkFile(store, session, file, shards, found)) readable.push(file);
+        if (found.list.length === 0 || !(await isLeaving(store, parseLakeFileKey(file.key)!.date))) findings.addAll(found);
         options.onProgress?.({ step: 'files', done: start + index + 1, total: files.length });
       }
     });
@@ -138,10 +157,45 @@ async function checkDates(store: Store, files: readonly NamedFile[], findings: F
         string[],
         string[],
       ];
-      await checkStacks(session, date, { samples, stacks }, findings);
+      const found = new Findings(limits.findingsPerKindMax);
+      try {
+        await checkStacks(session, date, { samples, stacks }, found);
+      } catch (error) {
+        if (!(await isLeaving(store, date))) throw error;
+      }
+      if (found.list.length === 0 || !(await isLeaving(store, date))) findings.addAll(found);
     });
     options.onProgress?.({ step: 'stacks', done: index + 1, total: dates.length });
   }
+}
+
+const isLeaving = async (store: Store, date: string): Promise<boolean> => date < ((await readFloor(store))?.date ?? '');
+
+/** What is seen less what is published. Records that came since the chains were read are taken into account. */
+async function countWaiting(store: Store, chains: readonly ShardRecords[], countVisible: () => Promise<number>): Promise<CheckReport['waiting']> {
+  const before = await publishedRows(store, chains);
+  const visible = await countVisible();
+  const after = await publishedRows(store, chains);
+  // Something was published while it was counted.
+  if (before.rows !== after.rows) return null;
+  return { hot: Math.max(0, visible - after.rows - after.carried), carried: after.carried };
+}
+
+async function publishedRows(store: Store, chains: readonly ShardRecords[]): Promise<{ rows: number; carried: number }> {
+  const floor = (await readFloor(store))?.date ?? '';
+  const rowsOf = (files: Iterable<RecordFile>) =>
+    [...files].reduce((sum, file) => sum + (file.table === 'samples' && parseLakeFileKey(file.key)!.date >= floor ? file.rows : 0), 0);
+  let [rows, carried] = [0, 0];
+  for (const { shard, files, head: known } of chains) {
+    rows += rowsOf(files.values());
+    const head = await readHead(store, shard);
+    for (let seq = (known?.seq ?? 0) + 1; seq <= (head?.seq ?? 0); seq++) {
+      const bytes = await store.get(recordKey(shard, seq));
+      if (bytes !== null) rows += rowsOf(parseRecord(bytes, recordKey(shard, seq)).files);
+    }
+    carried += head?.carry?.rows ?? 0;
+  }
+  return { rows, carried };
 }
 
 async function inSession(store: Store, files: readonly NamedFile[], options: CheckOptions, work: (session: Session) => Promise<void>): Promise<void> {

@@ -58,6 +58,14 @@ export class Findings {
     this.list.push({ kind, severity: warningKinds.has(kind) ? 'warning' : 'error', key, text, advice: findingKinds[kind] });
   }
 
+  addAll(others: Findings): void {
+    for (const { kind, key, text } of others.list) this.add(kind, key, text);
+    for (const [kind, count] of Object.entries(others.counts) as [FindingKind, number][]) {
+      const listed = others.list.filter((finding) => finding.kind === kind).length;
+      this.counts[kind] = (this.counts[kind] ?? 0) + count - listed;
+    }
+  }
+
   get errors(): number {
     return Object.entries(this.counts).reduce((sum, [kind, count]) => sum + (warningKinds.has(kind as FindingKind) ? 0 : count), 0);
   }
