@@ -101,9 +101,12 @@ export function checkRecord(found: unknown, key: string): CommitRecord {
   for (const name of numbers)
     if (!Number.isSafeInteger(value[name])) return refuse(`${name} is ${JSON.stringify(value[name])}, expected an integer; the record is damaged`);
   if (typeof value.attempt !== 'string' || typeof value.logId !== 'string') return refuse('attempt or logId is missing; the record is damaged');
-  if (!Array.isArray(value.files) || !value.files.every(isRecordFile)) return refuse('files is not a list of files; the record is damaged');
-  if (!Array.isArray(value.highWaters) || !value.highWaters.every(isHighWater)) return refuse('highWaters is not a list of positions; the record is damaged');
-  if (value.carry !== null && !isCarry(value.carry)) return refuse('carry is neither null nor a list of objects; the record is damaged');
+  if (!Array.isArray(value.files) || !value.files.every((file) => isObject(file) && isRecordFile(file)))
+    return refuse('files is not a list of files; the record is damaged');
+  if (!Array.isArray(value.highWaters) || !value.highWaters.every((water) => isObject(water) && isHighWater(water)))
+    return refuse('highWaters is not a list of positions; the record is damaged');
+  if (value.carry !== null && !(isObject(value.carry) && isCarry(value.carry)))
+    return refuse('carry is neither null nor a list of objects; the record is damaged');
   if (value.digests !== null && typeof value.digests !== 'string') return refuse('digests is neither null nor a key; the record is damaged');
   return value;
 }
@@ -111,6 +114,8 @@ export function checkRecord(found: unknown, key: string): CommitRecord {
 export function encodeRecord(record: CommitRecord): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(record, null, 1)}\n`);
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
 function isRecordFile(file: RecordFile): boolean {
   return (
@@ -120,6 +125,7 @@ function isRecordFile(file: RecordFile): boolean {
     parseLakeFileKey(file.key)?.table === file.table &&
     Number.isSafeInteger(file.rows) &&
     Number.isSafeInteger(file.bytes) &&
+    typeof file.sha256 === 'string' &&
     /^[0-9a-f]{64}$/.test(file.sha256)
   );
 }
