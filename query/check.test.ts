@@ -247,7 +247,7 @@ describe('what is not public yet', () => {
       carrySamples: [sampleRow('2026-11-20T10:00:00Z', stackId(1))],
       carryStacks: [{ ...stacks[0]!, _date: '2026-11-20' }],
     });
-    await lake.hot('samples', 12, 14, [
+    await lake.hot(12, 14, [
       [12, samples[0]!],
       [13, samples[1]!],
     ]);
