@@ -371,6 +371,34 @@ describe('racing exporters', () => {
     await world.reader.check();
   });
 
+  test('one that slept between a record and the log takes nothing for lost that another has published', async () => {
+    const [first, second, third] = [profile([1]), profile([2]), profile([3])];
+    await send(-1, 1, [segment(1, [first])]);
+    await world.settle(start('a'));
+    let thaw = () => {};
+    const sleepy: Faults = {
+      next: (call) => (call === 'topic' ? 'freeze' : 'none'),
+      thaw: () =>
+        new Promise((resolve) => {
+          thaw = resolve;
+        }),
+    };
+    const sleeper = start('sleeper', sleepy);
+    const step = sleeper.shard.step();
+    await new Promise(setImmediate);
+    await send(1, 2, [segment(2, [second])]);
+    await world.settle(exporters[0]!);
+    expect((await world.log.range(rowsTopic, 0)).start).toBe(2);
+    sleepy.next = () => 'none';
+    thaw();
+    await step;
+    await send(2, 3, [segment(3, [third])]);
+    await world.settle(sleeper);
+    expect(world.messages.filter((line) => line.includes('messages are lost'))).toEqual([]);
+    expect(await head()).toMatchObject({ seq: 3, writer: 'sleeper', losses: {} });
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second, third));
+  });
+
   test('an attempt that slept for more than an hour is begun anew, since its staging may be swept', async () => {
     let slept = false;
     const sleeper: Faults = {

@@ -289,6 +289,32 @@ describe('one partition', () => {
     await partition.run();
   };
 
+  test('that sleeps while another takes its messages goes on behind them, and tells no loss', async () => {
+    for (let pid = 0; pid < 3; pid++) await send(smallMessage({ pid }));
+    const asleep = Promise.withResolvers<void>();
+    const woken = Promise.withResolvers<void>();
+    const sleepy: Log['read'] = async (...given) => {
+      asleep.resolve();
+      await woken.promise;
+      return log.read(...given);
+    };
+    const drowsy = new Proxy(log, { get: (target, name) => (name === 'read' ? sleepy : (target[name as keyof Log] as () => unknown).bind(target)) });
+    const sleeper = await partitionOn(drowsy);
+    const running = sleeper.run();
+    await asleep.promise;
+    await drained(await partitionOn(log));
+    await send(smallMessage({ pid: 3 }));
+    expect(await log.range(profilesTopic, 0)).toEqual({ start: 3, end: 4 });
+    woken.resolve();
+    sleeper.stop(60_000);
+    await running;
+    const messages = await readRowMessages(log);
+    expect(keptSegments(messages)).toHaveLength(4);
+    expect(messages.at(-1)).toMatchObject({ from: 2, to: 3 });
+    expect(metricSum(await host.collect(), 'lost')).toBe(0);
+    expect(host.lines.join('')).not.toContain('removed by retention');
+  });
+
   test('waits for a log that is full or away, says so, and loses nothing', async () => {
     for (let pid = 0; pid < 3; pid++) await send(smallMessage({ pid }));
     const troubles: (string | null)[] = [];

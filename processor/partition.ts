@@ -140,6 +140,20 @@ export class Partition {
     this.#isStarted = true;
   }
 
+  /**
+   * Whoever sleeps for long is not the member any more, and does not know it: what is gone from the log
+   * then was taken by another, who remembered it first. Goes on from there; all that it sends are repeats.
+   */
+  async #catchUp(start: number): Promise<boolean> {
+    const { log, source } = this.#options;
+    const found = await log.position(processorGroup, source.topic, this.partition);
+    const hints = found ? parseHints(found.metadata) : null;
+    if (found === null || found.offset < start || (hints !== null && hints.logId !== source.logId)) return false;
+    this.#offset = found.offset;
+    this.#sent = hints?.sent ?? nothingSent;
+    return true;
+  }
+
   /** Never silent: the shards see the gap in the range of their next message, and count it as lost rows. */
   async #skipOvertaken(position: number, start: number): Promise<void> {
     this.#options.metrics.overtaken(start - position);
@@ -201,7 +215,7 @@ export class Partition {
       if (!isPipelineError(error, 'offset_out_of_range')) throw error;
       const range = await log.range(source.topic, this.partition);
       if (range.start <= this.#offset) throw error;
-      await this.#skipOvertaken(this.#offset, range.start);
+      if (!(await this.#catchUp(range.start))) await this.#skipOvertaken(this.#offset, range.start);
       return [];
     }
   }

@@ -40,7 +40,7 @@ export interface ProfileShape {
 
 export function makeProfile(random: Random, nowMillis: number, shape: ProfileShape, nextId: () => bigint): ModelProfile {
   const service = shape.service ?? random.below(shape.services);
-  const ago = random.chance(shape.oldShare) ? random.between(1, 6) * 86_400_000 : 0;
+  const ago = random.chance(shape.oldShare) ? random.pick([1, 2, 6]) * 86_400_000 : 0;
   const samples = Array.from({ length: random.between(1, 3) }, (): ModelSample => {
     const stack = random.below(shape.stacks);
     return { id: nextId(), timeMillis: nowMillis - ago - random.below(5_000), frames: [`f${stack}`, 'main'] };

@@ -78,13 +78,20 @@ export class Ledger {
       if (found.length !== 0 && found.length !== profile.samples.length) throw new Error(`a profile in part: ${what}`);
       if (found.length === 0 && gone.length < profile.copies.length) throw new Error(`lost: ${what}`);
       if (found.length === 0 && profile.copies.length > 0) {
-        const isTold = profile.copies.some((copy) => copy.logId !== current || this.#untold[shard]!.has(sourceName(copy)) || isCovered(copy, losses[shard]!));
-        if (!isTold) throw new Error(`lost without a lost row: ${what}`);
+        const isTold = profile.copies.some(
+          (copy) => copy.logId !== current || this.#isUntold(shard, copy, dead) || isCovered(copy, dead.has(sourceName(copy)) ? losses.flat() : losses[shard]!),
+        );
+        if (!isTold) throw new Error(`lost without a lost row in shard ${shard}: ${what}; told: ${JSON.stringify(losses)}`);
       }
       this.#checkRows(profile, reader, stacks);
     }
     const strangers = [...rows.keys()].filter((name) => !name.startsWith('lost'));
     if (strangers.length > 0) throw new Error(`rows that nobody sent: ${strangers}`);
+  }
+
+  #isUntold(shard: number, copy: Copy, dead: ReadonlySet<string>): boolean {
+    const name = sourceName(copy);
+    return dead.has(name) ? this.#untold.some((untold) => untold.has(name)) : this.#untold[shard]!.has(name);
   }
 
   #checkRows(profile: ModelProfile, reader: LakeReader, stacks: ReadonlyMap<string, { leaf: string | null; cut: string | null }>): void {
@@ -121,7 +128,7 @@ export class Ledger {
         overtaken[shard]! -= Number(value);
         if (overtaken[shard]! < 0) throw new Error(`told as lost, and nothing was: ${text} in shard ${shard}`);
       } else if (range.from === range.to && dead.has(sourceName({ ...range, offset: range.from }))) {
-        for (const other of ranges) other.push(range); // its shard is that of its own stack
+        ranges[shard]!.push(range); // the shard of its own stack, whatever the message held
       } else throw new Error(`told as lost, and nothing was: ${text} in shard ${shard}`);
     }
     return ranges;

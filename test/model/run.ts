@@ -30,7 +30,6 @@ export class ModelFailure extends Error {}
 const minuteMillis = 60_000;
 const dayMillis = 86_400_000;
 const startMillis = Date.UTC(2026, 10, 24, 12, 0, 1);
-const stormSteps = 700;
 const quietStepsMax = 30_000;
 
 export async function runModel(seed: number, hooks: Hooks = {}): Promise<RunResult> {
@@ -87,7 +86,7 @@ class Run {
       this.#changed.lake ||= key.startsWith('lake/');
       this.#changed.snapshot ||= /^(hot|lake|commits|carry|staging)\//.test(key);
     };
-    this.#shape = { services: random.between(1, 4), stacks: random.pick([2, 6, 20]), oldShare: random.pick([0, 0, 0.15, 0.5]) };
+    this.#shape = { services: random.pick([1, 1, 2, 3]), stacks: random.pick([2, 6, 20]), oldShare: random.pick([0, 0, 0.2]) };
     this.#place = {
       scheduler: this.scheduler,
       counts: new Counts(),
@@ -100,10 +99,10 @@ class Run {
       faultShare: random.pick([0.005, 0.02, 0.06]),
       knownStacksMax: random.pick([4, 1024]),
       limits: {
-        publishIntervalMillis: random.pick([500, 3_000, 20_000]),
+        publishIntervalMillis: random.pick([300, 3_000, 15_000]),
         publishBytes: random.pick([2_000, 1e9]),
         publishRowsMax: random.pick([5, 1e6]),
-        hotIntervalMillis: random.pick([200, 2_000]),
+        hotIntervalMillis: random.pick([100, 3_000]),
       },
       afterEffect: () => this.#look(),
       owns: (process) => process === this.#owner,
@@ -118,9 +117,10 @@ class Run {
     const { log, settings, partitions } = this.#place;
     await log.ensureTopic({ name: profilesTopic, partitions });
     await log.ensureTopic({ name: rowsTopic, partitions: settings.shards });
+    const stormSteps = this.#random.pick([100, 200, 400]);
     for (let step = 0; step < stormSteps; step++) {
       if (this.#random.chance(0.06)) this.#send();
-      if (this.#random.chance(0.02)) await this.#disturb();
+      if (this.#random.chance(0.03)) await this.#disturb();
       this.#keepRunning();
       await this.#step();
     }
@@ -388,7 +388,7 @@ class Run {
   async #calmDown(): Promise<void> {
     this.#place.faultShare = 0;
     for (const { process } of this.#alive([...this.#processors, ...this.#exporters])) if (process.frozen) this.#wake(process);
-    for (let step = this.#random.below(300); step > 0; step--) {
+    for (let step = this.#random.below(150); step > 0; step--) {
       this.#keepRunning();
       await this.#step();
     }
