@@ -2,6 +2,8 @@
 // bytes say, the parsers answer within their bounds, and no property of one process leaks into another.
 import { expect, test } from 'vitest';
 import { isPipelineError } from '../lib/errors.ts';
+import { below, seeded } from '../schemas/otlp/testing-data.ts';
+import { mutateBytes } from '../test/fuzz/mutate.ts';
 import { stackEventLayout } from './bpf/layout.gen.ts';
 import { drainRing } from './bpf/ring.ts';
 import { parseBuildIdNote } from './kernel.ts';
@@ -17,47 +19,11 @@ import { readAnswer, readRetryDelay } from './send/transport.ts';
 
 const runs = Number(process.env.FLAMELAKE_FUZZ_RUNS ?? 5_000);
 
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
-/** Bytes that mean something to one parser or another. */
-const telling = Buffer.from('\0\n\r\t =,:-/%()[]\\0afx\xff\x80\x7f', 'latin1');
-
-/** Changed, cut, doubled, spliced: still near enough to the original to get past its first checks. */
-function mutate(original: Buffer, random: (below: number) => number): Buffer {
-  let bytes = Buffer.from(original);
-  for (let times = random(5); times > 0; times--) {
-    const at = random(bytes.length + 1);
-    const length = random(1 + random(64));
-    switch (random(5)) {
-      case 0:
-        if (at < bytes.length) bytes[at] = random(3) === 0 ? random(256) : telling[random(telling.length)]!;
-        break;
-      case 1:
-        bytes = Buffer.from(bytes.subarray(0, at));
-        break;
-      case 2:
-        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(random(at + 1))]);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, at), Buffer.alloc(length, telling[random(telling.length)]), bytes.subarray(at)]);
-        break;
-      default:
-        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(Math.min(bytes.length, at + length))]);
-    }
-  }
-  return bytes;
-}
-
 function fuzz(seed: number, originals: readonly Buffer[], check: (bytes: Buffer, random: (below: number) => number) => void): void {
-  const random = randomOf(seed);
+  const next = seeded(seed);
+  const random = (most: number): number => below(next, most);
   for (let run = 0; run < runs; run++) {
-    const bytes = mutate(originals[run % originals.length]!, random);
+    const bytes = mutateBytes(originals[run % originals.length]!, next);
     try {
       check(bytes, random);
     } catch (error) {

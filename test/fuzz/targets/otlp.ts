@@ -1,23 +1,26 @@
-// What the walk takes must decode, with all its indices inside their tables; what it refuses it must
-// refuse as PipelineError. The decoder of @bufbuild/protobuf is the judge.
-import { expect, test } from 'vitest';
-import { isPipelineError } from '../lib/errors.ts';
+// OTLP in protobuf: what the receiver's walk takes must decode, with all its indices inside their
+// tables, and become sound rows in the processor. The generated code is the judge.
+import { type BatchTarget, buildBatch, decode, wantedSymbols } from '../../../processor/batch.ts';
+import { KnownStacks } from '../../../processor/known-stacks.ts';
+import { nothingSent } from '../../../processor/position.ts';
+import { danglingStacks, keptSegments } from '../../../processor/testing.ts';
+import { admit } from '../../../receiver/admit.ts';
+import { withoutSpans } from '../../../receiver/cut.ts';
+import { walkProfiles } from '../../../receiver/walk.ts';
 import {
   type Profile,
   type ProfilesData,
   ProfilesDataSchema,
   type ProfilesDictionary,
-} from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
-import { decodeProfilesData, encodeProfilesData } from '../schemas/otlp/testing.ts';
-import { below, type Random, seeded, someData } from '../schemas/otlp/testing-data.ts';
-import { mutate } from '../schemas/otlp/testing-mutate.ts';
-import { withoutSpans } from './cut.ts';
-import { walkProfiles } from './walk.ts';
-
-const runs = Number(process.env.FLAMELAKE_FUZZ_RUNS ?? 4_000);
+} from '../../../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
+import { decodeProfilesData, encodeProfilesData } from '../../../schemas/otlp/testing.ts';
+import { below, type Random, someData } from '../../../schemas/otlp/testing-data.ts';
+import { mutate } from '../../../schemas/otlp/testing-mutate.ts';
+import { decodeRows } from '../../../schemas/rows/codec.ts';
+import { refusedOr, type Target, type Verdict } from '../target.ts';
 
 /** Many changes may pass one by one; a message is changed up to three times. */
-function someBytes(random: Random): Uint8Array {
+export function someMessage(random: Random): Uint8Array {
   const data = someData(random, {
     resources: below(random, 3),
     profilesPerScope: below(random, 3),
@@ -100,30 +103,58 @@ function judge(data: ProfilesData): void {
   }
 }
 
-test(`${runs} changed messages`, () => {
-  const random = seeded(20_261_124);
-  const seen = { refused: 0, clean: 0, partly: 0, allRejected: 0 };
-  for (let run = 0; run < runs; run++) {
-    const bytes = someBytes(random);
-    let walked: ReturnType<typeof walkProfiles>;
-    try {
-      walked = walkProfiles(bytes);
-    } catch (error) {
-      if (!isPipelineError(error, 'message_malformed') && !isPipelineError(error, 'message_too_large')) throw new Error(`run ${run}`, { cause: error });
-      seen.refused++;
-      continue;
-    }
-    const whole = decodeProfilesData(bytes, walked.layout);
-    expect(walked.profiles).toBe(profilesOf(whole).length);
-    expect(walked.samples).toBe(profilesOf(whole).reduce((sum, profile) => sum + profile.samples.length, 0));
-    const kept = walked.cuts.length === 0 ? bytes : withoutSpans(bytes, walked.cuts);
-    const left = decodeProfilesData(kept, walked.layout);
-    expect(profilesOf(left).length).toBe(walked.profiles - walked.rejected.length);
-    judge(left);
-    if (walked.rejected.length === 0) seen.clean++;
-    else if (walked.rejected.length < walked.profiles) seen.partly++;
-    else seen.allRejected++;
-  }
-  // The changes must reach every outcome, or the test tests little.
-  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs / 200);
-});
+export const walk: Target = {
+  name: 'otlp-walk',
+  shortRuns: 1500,
+  weight: 3000,
+  open: async () => ({ make: someMessage, feed: feedWalk }),
+};
+
+export function feedWalk(bytes: Uint8Array): Verdict {
+  const walked = refusedOr(() => walkProfiles(bytes))?.value;
+  if (walked === undefined) return 'refused';
+  const whole = decodeProfilesData(bytes, walked.layout);
+  const samples = profilesOf(whole).reduce((sum, profile) => sum + profile.samples.length, 0);
+  if (walked.profiles !== profilesOf(whole).length) throw new Error(`${walked.profiles} profiles walked, ${profilesOf(whole).length} decoded`);
+  if (walked.samples !== samples) throw new Error(`${walked.samples} samples walked, ${samples} decoded`);
+  const kept = walked.cuts.length === 0 ? bytes : withoutSpans(bytes, walked.cuts);
+  const left = decodeProfilesData(kept, walked.layout);
+  if (profilesOf(left).length !== walked.profiles - walked.rejected.length) throw new Error('other profiles were cut out than were rejected');
+  judge(left);
+  return walked.rejected.length === 0 ? 'taken' : 'refused';
+}
+
+export const rowsFromProfiles: Target = {
+  name: 'otlp-rows',
+  shortRuns: 700,
+  weight: 1500,
+  open: async () => ({ make: someMessage, feed: feedRows }),
+};
+
+/** Whatever lies in the topic: refused, or rows that decode again. What the receiver let in is never refused. */
+function feedRows(bytes: Uint8Array, random: Random): Verdict {
+  const admitted = refusedOr(() => admit(bytes))?.value.forward ?? null;
+  if (admitted !== null && !becomesRows(admitted, random)) throw new Error('the processor refuses what the receiver acknowledges');
+  return becomesRows(bytes, random) ? 'taken' : 'refused';
+}
+
+function becomesRows(value: Uint8Array, random: Random): boolean {
+  const decoded = decode({ offset: 1, appendTimeMillis: 1_790_000_100_000, key: null, value, headers: {} });
+  if (decoded.message === null) return false;
+  const target: BatchTarget = {
+    source: { logId: 'l', topic: 't', partition: 0 },
+    shards: 3,
+    sent: nothingSent,
+    known: new KnownStacks(100),
+    nameOf: () => (random() < 0.5 ? null : 'named'),
+  };
+  wantedSymbols(decoded.message);
+  const batch = buildBatch([decoded], target);
+  const messages = batch.messages.map((message) => decodeRows(message.value));
+  for (const message of messages) if (danglingStacks(keptSegments([message])).length > 0) throw new Error('a sample without its stack');
+  // Samples without an event are told by one row of their own.
+  const expected = batch.counts.rows + (batch.counts.samplesEmpty > 0 ? 1 : 0);
+  const rows = messages.reduce((sum, message) => sum + message.samples.length, 0);
+  if (rows !== expected) throw new Error(`${rows} rows, expected ${expected}`);
+  return true;
+}
