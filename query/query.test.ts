@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sampleColumns } from '../schemas/lake/columns.ts';
+import { raiseFloor } from '../schemas/lake/floor.ts';
 import type { Filter } from './filter.ts';
 import type { FlameGraph } from './flamegraph.ts';
 import { limits } from './limits.ts';
@@ -123,6 +124,34 @@ describe('the state of the lake', () => {
     };
     expect(await offsets()).toEqual(upTo(4));
     expect(finished).toBe(true);
+  });
+
+  test('files that retention takes while a question reads them are left out of its answer', async () => {
+    const record = await lake.publish({ seq: 1, position: 4, samples: upTo(4).map(sample), stacks, progress: 'swept' });
+    const younger = sampleRow('2026-11-25T10:00:00Z', stackId(1), { thread_id: 9 });
+    await lake.publish({ seq: 2, position: 5, samples: [younger], stacks: [{ ...stacks[0]!, date: '2026-11-25' }], progress: 'swept' });
+    expect(await offsets()).toEqual([0, 1, 2, 3, 9]);
+    const list = query.store.list.bind(query.store);
+    let taken = false;
+    query.store.list = async (prefix, options) => {
+      const entries = await list(prefix, options);
+      if (!taken && prefix.startsWith('lake/stacks')) {
+        // All names are known to the question, none is open yet.
+        taken = true;
+        await raiseFloor(lake.store, { date: '2026-11-25', movedMillis: 0, reason: '', writer: '' });
+        for (const file of record.files) await lake.store.delete(file.key);
+      }
+      return entries;
+    };
+    expect(await offsets()).toEqual([9]);
+    expect(taken).toBe(true);
+  });
+
+  test('dates below the floor are not seen, whether their files are still there or not', async () => {
+    await lake.publish({ seq: 1, position: 4, samples: upTo(4).map(sample), stacks });
+    await raiseFloor(lake.store, { date: '2026-11-25', movedMillis: 0, reason: '', writer: '' });
+    expect(await one('SELECT count(*) FROM samples')).toBe(0);
+    expect(await one('SELECT count(*) FROM stacks')).toBe(0);
   });
 
   test('a file that was listed and is gone for good is answered with its name', async () => {
