@@ -8,7 +8,7 @@ import { WordTable } from './words.ts';
 
 /** Words of a resource: its strings in the order of resourceStringColumns, process_pid (low, high), attributes. */
 export const resourcePidAt = resourceStringColumns.length;
-const resourceAttributesAt = resourcePidAt + 2;
+export const resourceAttributesAt = resourcePidAt + 2;
 /** Words of a series. */
 export const seriesWords = { resource: 0, type: 1, scopeName: 2, profileId: 3, threadName: 4, threadId: 5 } as const;
 /** Words of a frame; 64-bit fields take two. */
@@ -82,7 +82,10 @@ export class Batch {
   readonly stackFrameEnd = laneUint32();
   readonly stackFrames = laneUint32();
   readonly oldStack = laneUint32();
-  /** Stack row + 1 by (date, stack). */
+  /** Stack row + 1 by stack, under the batch's first date; nearly all batches have one date. */
+  readonly #firstDateRows = laneUint32();
+  #firstDate = -1;
+  /** Stack row + 1 by (date, stack), under all other dates. */
   readonly #stackRows = new Map<number, number>();
 
   readonly spans: MessageSpan[] = [];
@@ -116,12 +119,12 @@ export class Batch {
 
   /** Row of this stack under this date, or -1. */
   stackRow(date: number, stack: number): number {
-    return (this.#stackRows.get(datedStack(date, stack)) ?? 0) - 1;
+    return (date === this.#firstDate ? this.#firstDateRows.get(stack) : (this.#stackRows.get(datedStack(date, stack)) ?? 0)) - 1;
   }
 
   hasStack(date: number, id: string): boolean {
     const stack = this.#stackIndex.get(id);
-    return stack !== undefined && this.#stackRows.has(datedStack(date, stack));
+    return stack !== undefined && this.stackRow(date, stack) >= 0;
   }
 
   map(entries: readonly { readonly key: string; readonly value: string }[]): number {
@@ -243,7 +246,9 @@ export class Batch {
     for (const frame of frames) this.stackFrames.set(end++, frame);
     this.stackFrameEnd.set(at, end);
     this.oldStack.set(at, old ? 1 : 0);
-    this.#stackRows.set(datedStack(date, stack), at + 1);
+    if (at === 0) this.#firstDate = date;
+    if (date === this.#firstDate) this.#firstDateRows.set(stack, at + 1);
+    else this.#stackRows.set(datedStack(date, stack), at + 1);
   }
 
   /** [start, end) in stackFrames. */
@@ -312,7 +317,7 @@ export class Batch {
   /** Bytes held, roughly: lanes and tables exactly, texts with what holds them. */
   get bytes(): number {
     const lanes = [this.time, this.value, this.stack, this.seriesOf, this.cpu, this.duration, this.count, this.weight, this.link, this.attributes];
-    const stackLanes = [this.stackId, this.stackDate, this.stackService, this.stackCut, this.stackFrameEnd, this.stackFrames];
+    const stackLanes = [this.#firstDateRows, this.stackId, this.stackDate, this.stackService, this.stackCut, this.stackFrameEnd, this.stackFrames];
     const tables = [this.resources, this.types, this.series, this.frames];
     const columns = [...lanes, ...stackLanes, ...tables].reduce((sum, column) => sum + column.bytes, 0);
     return columns + this.#textBytes;

@@ -111,8 +111,17 @@ export function groupStacks(batch: Batch, wanted: (stack: number) => boolean): S
     if (stacks === undefined) byDate.set(date, [stack]);
     else stacks.push(stack);
   }
+  return [...byDate].sort(([a], [b]) => a - b).map(([date, stacks]) => ({ date, stacks: sortById(batch, Uint32Array.from(stacks)) }));
+}
+
+/** 13 hex digits are 52 bits: a number says the order of all ids but those that begin alike. */
+const keyDigits = 13;
+
+function sortById(batch: Batch, stacks: Uint32Array): Uint32Array {
+  const keys = new Float64Array(batch.stacks);
   const id = (stack: number) => batch.stackIds[batch.stackId.get(stack)]!;
-  return [...byDate].sort(([a], [b]) => a - b).map(([date, stacks]) => ({ date, stacks: Uint32Array.from(stacks.sort((a, b) => order(id(a), id(b)))) }));
+  for (const stack of stacks) keys[stack] = Number.parseInt(id(stack).slice(0, keyDigits), 16);
+  return stacks.sort((a, b) => keys[a]! - keys[b]! || order(id(a), id(b)));
 }
 
 function order<T extends string | bigint>(a: T, b: T): number {

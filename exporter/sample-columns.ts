@@ -5,7 +5,7 @@ import { isDeltaExact } from '../lib/parquet/delta.ts';
 import { codeTexts, mapColumns } from '../lib/parquet/nested.ts';
 import { type Column, ints, longs, optionalTexts, optionalWords, required, tableTexts } from '../lib/parquet/values.ts';
 import { nullInt32, resourceStringColumns } from '../schemas/rows/message.ts';
-import { type Batch, resourcePidAt, seriesWords } from './batch.ts';
+import { type Batch, resourceAttributesAt, resourcePidAt, seriesWords } from './batch.ts';
 import type { WordTable } from './words.ts';
 
 const nullLong = [0, 0x8000_0000] as const;
@@ -42,11 +42,7 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield optional('thread_name', through(batch.series, seriesWords.threadName, series));
   yield optional('profile_id', through(batch.series, seriesWords.profileId, series));
   yield optional('scope_name', through(batch.series, seriesWords.scopeName, series));
-  yield* mapColumns(
-    'resource_attributes',
-    resource.map((index) => batch.resourceAttributes(index)),
-    batch.maps,
-  );
+  yield* mapColumns('resource_attributes', through(batch.resources, resourceAttributesAt, resource), batch.maps);
   yield* mapColumns('attributes', batch.attributes.gather(rows), batch.maps);
 }
 

@@ -240,9 +240,10 @@ export class ShardBuilder implements Builder {
 
   #needStack(date: number, stack: number, row: number): void {
     const { batch, known, missing } = this.#open;
+    if (batch.stackRow(date, stack) >= 0) return;
     const key = datedStack(date, stack);
     if (known.has(key)) return;
-    if (batch.stackRow(date, stack) >= 0 || this.#isKnown(date, batch.stackIds[stack]!)) known.add(key);
+    if (this.#isKnown(date, batch.stackIds[stack]!)) known.add(key);
     else if (!missing.has(key)) missing.set(key, row);
   }
 

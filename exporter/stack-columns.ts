@@ -64,6 +64,7 @@ function* frameLeaves(batch: Batch, stacks: Uint32Array): Generator<Column> {
   const list = new ListSlots(
     stacks.length,
     countFrames(batch, stacks),
+    frames.length,
     (row) => depthOf(batch, stacks[row]!),
     (row, position) => batch.stackFrames.get(starts[row]! + position),
   );

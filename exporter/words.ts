@@ -12,6 +12,8 @@ export class WordTable {
   #length = 0;
   /** Index + 1 of the tuple, 0 = free. A power of two, at most half full. */
   #slots = new Uint32Array(firstSlots);
+  /** Hash of each tuple: what differs is mostly told by it, without a look at the words. */
+  #hashes = new Uint32Array(16);
 
   constructor(stride: number) {
     this.stride = stride;
@@ -25,7 +27,7 @@ export class WordTable {
 
   /** Bytes held. */
   get bytes(): number {
-    return this.#words.byteLength + this.#slots.byteLength;
+    return this.#words.byteLength + this.#slots.byteLength + this.#hashes.byteLength;
   }
 
   word(index: number, position: number): number {
@@ -34,29 +36,39 @@ export class WordTable {
 
   /** Index of the tuple in `scratch`, which is added if it is new. */
   intern(): number {
-    const mask = this.#slots.length - 1;
-    let slot = hashWords(this.scratch, 0, this.stride) & mask;
+    const [slots, hashes] = [this.#slots, this.#hashes];
+    const mask = slots.length - 1;
+    const hash = hashWords(this.scratch);
+    let slot = hash & mask;
     for (;;) {
-      const taken = this.#slots[slot]!;
+      const taken = slots[slot]!;
       if (taken === 0) break;
-      if (this.#equals(taken - 1)) return taken - 1;
+      if (hashes[taken - 1] === hash && this.#equals(taken - 1)) return taken - 1;
       slot = (slot + 1) & mask;
     }
     const index = this.#length;
-    this.#slots[slot] = index + 1;
-    this.#append();
+    slots[slot] = index + 1;
+    this.#append(hash);
     if (this.#length * 2 > this.#slots.length) this.#rehash();
     return index;
   }
 
   #equals(index: number): boolean {
-    const at = index * this.stride;
-    for (let i = 0; i < this.stride; i++) if (this.#words[at + i] !== this.scratch[i]) return false;
+    const { stride, scratch } = this;
+    const words = this.#words;
+    const at = index * stride;
+    for (let i = 0; i < stride; i++) if (words[at + i] !== scratch[i]) return false;
     return true;
   }
 
-  #append(): void {
+  #append(hash: number): void {
     const at = this.#length * this.stride;
+    if (this.#length === this.#hashes.length) {
+      const grown = new Uint32Array(this.#hashes.length * 2);
+      grown.set(this.#hashes);
+      this.#hashes = grown;
+    }
+    this.#hashes[this.#length] = hash;
     if (at + this.stride > this.#words.length) {
       const grown = new Uint32Array(this.#words.length * 2);
       grown.set(this.#words);
@@ -70,7 +82,7 @@ export class WordTable {
     const slots = new Uint32Array(this.#slots.length * 2);
     const mask = slots.length - 1;
     for (let index = 0; index < this.#length; index++) {
-      let slot = hashWords(this.#words, index * this.stride, this.stride) & mask;
+      let slot = this.#hashes[index]! & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = index + 1;
     }
@@ -79,9 +91,9 @@ export class WordTable {
 }
 
 /** Multiply and shift a word at a time; the tuples are small counters, so the high bits must be stirred down. */
-export function hashWords(words: Uint32Array, from: number, length: number): number {
+function hashWords(words: Uint32Array): number {
   let hash = 0x9e3779b9;
-  for (let i = from; i < from + length; i++) {
+  for (let i = 0; i < words.length; i++) {
     hash = Math.imul(hash ^ words[i]!, 0x85ebca6b);
     hash ^= hash >>> 15;
   }

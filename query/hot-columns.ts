@@ -297,6 +297,7 @@ export class HotRows {
     return new ListSlots(
       this.stacks,
       frames.length,
+      this.#parts.reduce((sum, { message }) => sum + message.stacks.frames.length, 0),
       (row) => starts[row + 1]! - starts[row]!,
       (row, position) => frames[starts[row]! + position]!,
     );

@@ -128,6 +128,7 @@ function* columnsOf(rows: Rows): Generator<Column> {
   const list = new ListSlots(
     length,
     elements.length,
+    elements.length,
     (row) => rows.list[row]!.length,
     (row, position) => starts[row]! + position,
   );

@@ -1,51 +1,50 @@
 // Levels of the two nested shapes that the lake has: a MAP of texts, NULL where there is none, and a LIST
 // of structs that is never NULL. Both are the three-level forms of the format's specification.
-import { type Column, type Levels, tableTexts, type Values } from './values.ts';
+import { type Column, tableTexts, type Values } from './values.ts';
+
+type Map = readonly { readonly key: string; readonly value: string }[];
 
 /** `codes` say which map a row has, 0 = NULL; maps have at least one entry. Two columns: keys and values. */
-export function* mapColumns(
-  name: string,
-  codes: Uint32Array,
-  maps: readonly (readonly { readonly key: string; readonly value: string }[])[],
-): Generator<Column> {
+export function* mapColumns(name: string, codes: Uint32Array, maps: readonly Map[]): Generator<Column> {
   const rows = codes.length;
-  let slots = 0;
-  let nulls = 0;
+  let [slots, nulls] = [0, 0];
   for (let row = 0; row < rows; row++) {
     if (codes[row] === 0) nulls++;
     slots += codes[row] === 0 ? 1 : maps[codes[row]!]!.length;
   }
   const repetition = new Uint32Array(slots);
-  const present = new Uint32Array(slots);
   const texts = new TextTable();
-  const keys = new Uint32Array(slots - nulls);
-  const values = new Uint32Array(slots - nulls);
-  let slot = 0;
-  let at = 0;
-  for (let row = 0; row < rows; row++) {
+  const [keys, values] = [new Uint32Array(slots - nulls), new Uint32Array(slots - nulls)];
+  /** Levels of keys; those of values are one more where there is one. */
+  const present = nulls === slots ? repetition : new Uint32Array(slots);
+  for (let row = 0, slot = 0, at = 0; row < rows && nulls < slots; row++) {
     if (codes[row] === 0) {
       slot++;
       continue;
     }
-    for (const [position, { key, value }] of maps[codes[row]!]!.entries()) {
-      present[slot] = 1;
-      repetition[slot++] = position === 0 ? 0 : 1;
-      keys[at] = texts.number(key);
-      values[at++] = texts.number(value);
+    const map = maps[codes[row]!]!;
+    for (let position = 0; position < map.length; position++, slot++, at++) {
+      present[slot] = keyLevel;
+      repetition[slot] = position === 0 ? 0 : 1;
+      keys[at] = texts.number(map[position]!.key);
+      values[at] = texts.number(map[position]!.value);
     }
   }
-  const leaf = (field: string, definitionMax: number, of: Uint32Array): Column => ({
+  const leaf = (field: string, definition: Uint32Array, definitionMax: number, of: Uint32Array): Column => ({
     path: [name, 'key_value', field],
     rows,
     slots,
     nulls,
-    levels: { repetition, definition: present.map((there) => there * definitionMax), definitionMax },
+    levels: { repetition, definition, definitionMax },
     values: tableTexts(of, texts.all),
     statistics: false,
   });
-  yield leaf('key', 2, keys);
-  yield leaf('value', 3, values);
+  yield leaf('key', present, keyLevel, keys);
+  if (nulls < slots) for (let slot = 0; slot < slots; slot++) if (present[slot] === keyLevel) present[slot] = keyLevel + 1;
+  yield leaf('value', present, keyLevel + 1, values);
 }
+
+const keyLevel = 2;
 
 class TextTable {
   readonly all: string[] = [];
@@ -68,66 +67,81 @@ export function codeTexts(numbers: Uint32Array, textOf: (number: number) => stri
   return { codes: numbers.map((number) => texts.number(textOf(number))), table: texts.all };
 }
 
-/** The elements of lists, row after row; a list without elements takes a slot too. */
+/**
+ * The elements of lists, row after row; a list without elements takes a slot too. Elements repeat, so what a field says
+ * of one is asked for once and not for each slot. Columns share their arrays: each is valid until the next one is made.
+ */
 export class ListSlots {
-  readonly rows: number;
-  readonly slots: number;
-  readonly repetition: Uint32Array;
-  /** Element of each slot, `noElement` where the list is empty. */
-  readonly elements: Uint32Array;
-  readonly empty: number;
+  readonly #rows: number;
+  readonly #slots: number;
+  readonly #empty: number;
+  readonly #repetition: Uint32Array;
+  /** Place in `distinct` of each slot's element, `noElement` where the list is empty. */
+  readonly #places: Uint32Array;
+  readonly #distinct: Uint32Array;
+  readonly #definition: Uint32Array;
+  readonly #codes: Uint32Array;
 
-  constructor(rows: number, elementsMax: number, lengthOf: (row: number) => number, elementOf: (row: number, position: number) => number) {
-    this.rows = rows;
-    this.repetition = new Uint32Array(elementsMax + rows);
-    this.elements = new Uint32Array(elementsMax + rows);
-    let slot = 0;
-    let empty = 0;
+  /** Elements are numbers below `elementsMax`; `count` of them are in all lists together. */
+  constructor(rows: number, count: number, elementsMax: number, lengthOf: (row: number) => number, elementOf: (row: number, position: number) => number) {
+    this.#rows = rows;
+    this.#repetition = new Uint32Array(count + rows);
+    this.#places = new Uint32Array(count + rows);
+    const marks = new Uint32Array(elementsMax);
+    const distinct = new Uint32Array(Math.min(count, elementsMax));
+    let [slot, empty, found] = [0, 0, 0];
     for (let row = 0; row < rows; row++) {
       const length = lengthOf(row);
       if (length === 0) {
         empty++;
-        this.elements[slot++] = noElement;
+        this.#places[slot++] = noElement;
       }
       for (let position = 0; position < length; position++) {
-        this.repetition[slot] = position === 0 ? 0 : 1;
-        this.elements[slot++] = elementOf(row, position);
+        const element = elementOf(row, position);
+        if (marks[element] === 0) {
+          distinct[found] = element;
+          marks[element] = ++found;
+        }
+        this.#repetition[slot] = position === 0 ? 0 : 1;
+        this.#places[slot++] = marks[element]! - 1;
       }
     }
-    this.slots = slot;
-    this.empty = empty;
+    this.#slots = slot;
+    this.#empty = empty;
+    this.#distinct = distinct.subarray(0, found);
+    this.#definition = new Uint32Array(slot);
+    this.#codes = new Uint32Array(slot);
   }
 
   /** A field that every element has. */
   required(path: readonly string[], bitOf: (element: number) => number, values: (codes: Uint32Array) => Values): Column {
-    const codes = new Uint32Array(this.slots - this.empty);
-    const definition = new Uint32Array(this.slots);
-    for (let slot = 0, at = 0; slot < this.slots; slot++) {
-      const element = this.elements[slot]!;
-      if (element === noElement) continue;
-      definition[slot] = 1;
-      codes[at++] = bitOf(element);
+    const bits = this.#distinct.map(bitOf);
+    let at = 0;
+    for (let slot = 0; slot < this.#slots; slot++) {
+      const place = this.#places[slot]!;
+      this.#definition[slot] = place === noElement ? 0 : 1;
+      if (place !== noElement) this.#codes[at++] = bits[place]!;
     }
-    return this.#column(path, this.empty, { repetition: this.repetition, definition, definitionMax: 1 }, values(codes));
+    return this.#column(path, this.#empty, 1, values(this.#codes.subarray(0, at)));
   }
 
   /** A field that is NULL where its code is 0. */
   optional(path: readonly string[], codeOf: (element: number) => number, values: (codes: Uint32Array) => Values): Column {
-    const codes = new Uint32Array(this.slots);
-    const definition = new Uint32Array(this.slots);
+    const of = this.#distinct.map(codeOf);
+    const [slots, places, definition, codes] = [this.#slots, this.#places, this.#definition, this.#codes];
     let at = 0;
-    for (let slot = 0; slot < this.slots; slot++) {
-      const element = this.elements[slot]!;
-      if (element === noElement) continue;
-      const code = codeOf(element);
-      definition[slot] = code === 0 ? 1 : 2;
+    for (let slot = 0; slot < slots; slot++) {
+      const place = places[slot]!;
+      const code = place === noElement ? 0 : of[place]!;
+      definition[slot] = code === 0 ? (place === noElement ? 0 : 1) : 2;
       if (code !== 0) codes[at++] = code;
     }
-    return this.#column(path, this.slots - at, { repetition: this.repetition, definition, definitionMax: 2 }, values(codes.subarray(0, at)));
+    return this.#column(path, slots - at, 2, values(codes.subarray(0, at)));
   }
 
-  #column(path: readonly string[], nulls: number, levels: Levels, values: Values): Column {
-    return { path, rows: this.rows, slots: this.slots, nulls, levels, values, statistics: false };
+  #column(path: readonly string[], nulls: number, definitionMax: number, values: Values): Column {
+    const levels = { repetition: this.#repetition, definition: this.#definition, definitionMax };
+    return { path, rows: this.#rows, slots: this.#slots, nulls, levels, values, statistics: false };
   }
 }
 

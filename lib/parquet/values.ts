@@ -85,7 +85,9 @@ export function optionalTexts(name: string, texts: CodedTexts): Column {
   let nulls = 0;
   for (let row = 0; row < codes.length; row++) if (codes[row] === 0) nulls++;
   const present = nulls === 0 ? codes : nulls === codes.length ? new Uint32Array(0) : codes.filter((code) => code !== 0);
-  return optional(name, codes.length, nulls, (row) => codes[row] !== 0, { ...texts, codes: present });
+  const definition = new Uint32Array(codes.length);
+  if (nulls < codes.length) for (let row = 0; row < codes.length; row++) definition[row] = codes[row] === 0 ? 0 : 1;
+  return optional(name, nulls, definition, { ...texts, codes: present });
 }
 
 /** A column of fixed-width values in which one value, told by its words, is NULL. */
@@ -104,12 +106,12 @@ export function optionalWords(name: string, all: FixedWords, nullWords: readonly
       for (let word = 0; word < stride; word++) present[at++] = words[row * stride + word]!;
     }
   }
-  return optional(name, rows, nulls, (row) => !isNull(row), { kind: 'words', type: all.type, words: present });
+  const definition = new Uint32Array(rows);
+  if (nulls < rows) for (let row = 0; row < rows; row++) definition[row] = isNull(row) ? 0 : 1;
+  return optional(name, nulls, definition, { kind: 'words', type: all.type, words: present });
 }
 
-function optional(name: string, rows: number, nulls: number, isThere: (row: number) => boolean, values: Values): Column {
-  const definition = new Uint32Array(rows);
-  if (nulls === 0) definition.fill(1);
-  else if (nulls < rows) for (let row = 0; row < rows; row++) definition[row] = isThere(row) ? 1 : 0;
+function optional(name: string, nulls: number, definition: Uint32Array, values: Values): Column {
+  const rows = definition.length;
   return { path: [name], rows, slots: rows, nulls, levels: { repetition: null, definition, definitionMax: 1 }, values };
 }
