@@ -13,7 +13,8 @@ import { Hopeless, until } from '../e2e/until.ts';
 import type { Disk } from './disk.ts';
 import { type Load, markOf } from './load.ts';
 import { kill, type Pipeline } from './pipeline.ts';
-import { type Fault, type StageName, windows } from './plan.ts';
+import { type Fault, type StageName, type WindowName, windows } from './plan.ts';
+import type { Arm } from './preload.ts';
 import type { Reader } from './reader.ts';
 
 export interface World {
@@ -63,6 +64,8 @@ export async function inject(world: World, fault: Fault): Promise<Outcome> {
       return makeZombie(world, fault.target);
     case 'power loss':
       return losePower(world);
+    case 'power loss in a window':
+      return losePowerInWindow(world, fault);
     case 'disk full':
       return fillDisk(world, fault);
     case 'disk read-only':
@@ -74,19 +77,34 @@ export async function inject(world: World, fault: Fault): Promise<Outcome> {
   }
 }
 
-async function killInWindow(world: World, { window, point, pass, whole }: Extract<Fault, { kind: 'window' }>): Promise<Outcome> {
+async function killInWindow(world: World, fault: Extract<Fault, { kind: 'window' }>): Promise<Outcome> {
   const { pipeline } = world;
-  const { stage } = windows[window];
-  const isWhole = whole || isTired(world, stage);
+  const isWhole = fault.whole || isTired(world, windows[fault.window].stage);
   const pids = pipeline.pids();
-  const arm = { id: newId(), point, pass, whole: isWhole };
+  const hit = await comeTo(world, fault, { whole: isWhole, signal: 'SIGKILL' });
+  if (hit !== null && isWhole) await endsAlone(pids);
+  await pipeline.recover();
+  return hit === null ? missed(fault) : { kills: 1, note: `${hit}${isWhole ? ', up too' : ''}` };
+}
+
+interface Moment {
+  readonly window: WindowName;
+  readonly point: string;
+  readonly pass: number;
+}
+
+/** Has the stage send itself the signal when it comes to the point; what it says of it, or null where it does not come. */
+async function comeTo({ pipeline }: World, { window, point, pass }: Moment, how: Pick<Arm, 'whole' | 'signal'>): Promise<string | null> {
+  const { stage } = windows[window];
+  const arm = { id: newId(), point, pass, ...how };
   pipeline.arm(stage, arm);
   const hit = await until(`${stage} comes to: ${point}`, hitMillis, () => pipeline.hit(arm.id)).catch(() => null);
   pipeline.disarm(stage);
-  if (hit !== null && isWhole) await endsAlone(pids);
-  await pipeline.recover();
-  if (hit === null) return { kills: 0, note: 'not hit', wrong: `the window "${window}" (${point}, pass ${pass}) was not come to within ${hitMillis} ms` };
-  return { kills: 1, note: `${hit}${isWhole ? ', up too' : ''}` };
+  return hit;
+}
+
+function missed({ window, point, pass }: Moment): Outcome {
+  return { kills: 0, note: 'not hit', wrong: `the window "${window}" (${point}, pass ${pass}) was not come to within ${hitMillis} ms` };
 }
 
 /** Stages end with their parent. */
@@ -184,24 +202,37 @@ async function makeZombie(world: World, target: 'processor' | 'exporter'): Promi
 const settleMillis = 50;
 
 async function losePower(world: World): Promise<Outcome> {
-  const { pipeline, disk, load, reader } = world;
+  const { pipeline, load, reader } = world;
   await reader?.pause();
   const pids = pipeline.pids();
   const message = await load.nextAcknowledgement(() => {
     for (const pid of pids) kill(pid, 'SIGSTOP');
   });
+  await cutOff(world);
+  const where = whereIs(world, message);
+  await pipeline.recover();
+  await reader?.resume();
+  const note = `message ${message} was in ${where ?? 'no file of the log'}`;
+  return { kills: 1, note, ...(where === null ? { wrong: `message ${message} was acknowledged, and not on disk` } : {}) };
+}
+
+async function losePowerInWindow(world: World, fault: Extract<Fault, { kind: 'power loss in a window' }>): Promise<Outcome> {
+  const { pipeline, reader } = world;
+  await reader?.pause();
+  const hit = await comeTo(world, fault, { whole: true, signal: 'SIGSTOP' });
+  for (const pid of pipeline.pids()) kill(pid, 'SIGSTOP');
+  await cutOff(world);
+  await pipeline.recover();
+  await reader?.resume();
+  return hit === null ? missed(fault) : { kills: 1, note: hit };
+}
+
+/** All processes are stopped already. */
+async function cutOff({ pipeline, disk }: World): Promise<void> {
   await sleep(settleMillis);
   disk.snapshot();
   await pipeline.killAll();
   disk.restore();
-  const where = whereIs(world, message);
-  await pipeline.recover();
-  await reader?.resume();
-  return {
-    kills: 1,
-    note: `message ${message} was in ${where ?? 'no file of the log'}`,
-    ...(where === null ? { wrong: `message ${message} was acknowledged, and not on disk` } : {}),
-  };
 }
 
 /** Which of the log's files, as they are on disk, holds a message: as it came, or as rows, or what says that its rows are public. */
@@ -222,6 +253,8 @@ function whereIs({ pipeline, folder }: World, message: number): string | null {
         const plain = topic === 'flamelake.rows' ? zstdDecompressSync(value.subarray(rowsPrefixBytes)) : value;
         if (plain.includes(mark)) return topic;
       }
+    } catch {
+      // Not even a log: then it does not hold the message.
     } finally {
       db.close();
     }

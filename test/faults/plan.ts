@@ -16,6 +16,7 @@ export const windows = {
   'stack ids indexed': { stage: 'exporter', points: ['stack ids indexed'], passesMax: 1 },
 } as const satisfies Record<string, { stage: StageName; points: readonly string[]; passesMax: number }>;
 export type WindowName = keyof typeof windows;
+export const windowNames = Object.keys(windows) as WindowName[];
 
 export type Fault =
   | { readonly kind: 'window'; readonly window: WindowName; readonly point: string; readonly pass: number; readonly whole: boolean }
@@ -25,6 +26,8 @@ export type Fault =
   | { readonly kind: 'zombie'; readonly target: 'processor' | 'exporter' }
   /** What the disk was told to keep at the moment of an acknowledgement is all that is left. */
   | { readonly kind: 'power loss' }
+  /** The same at a point of the protocol. */
+  | { readonly kind: 'power loss in a window'; readonly window: WindowName; readonly point: string; readonly pass: number }
   | { readonly kind: 'disk full'; readonly leftBytes: number; readonly millis: number }
   | { readonly kind: 'disk read-only'; readonly millis: number }
   | { readonly kind: 'clock'; readonly target: StageName | 'all'; readonly shiftMillis: number; readonly millis: number };
@@ -42,6 +45,7 @@ const shares: readonly { readonly kind: FaultKind; readonly window?: WindowName;
   { kind: 'window', window: 'stack ids indexed', weight: 2 },
   { kind: 'kill', weight: 15 },
   { kind: 'power loss', weight: 10, needsDisk: true },
+  { kind: 'power loss in a window', weight: 4, needsDisk: true },
   { kind: 'stop', weight: 7 },
   { kind: 'clock', weight: 3 },
   { kind: 'zombie', weight: 2 },
@@ -74,10 +78,10 @@ function makeFault(random: Random, { kind, window }: { kind: FaultKind; window?:
   const target = () => random.pick(stages);
   const afterMillis = random.below(1_200);
   switch (kind) {
-    case 'window': {
-      const { points, passesMax } = windows[window!];
-      return { kind, window: window!, point: random.pick<string>(points), pass: random.between(1, passesMax), whole: random.chance(0.4) };
-    }
+    case 'window':
+      return { kind, ...momentIn(random, window!), whole: random.chance(0.4) };
+    case 'power loss in a window':
+      return { kind, ...momentIn(random, random.pick(windowNames)) };
     case 'kill':
       return { kind, target: random.chance(0.5) ? 'up' : target(), afterMillis };
     case 'stop':
@@ -95,6 +99,11 @@ function makeFault(random: Random, { kind, window }: { kind: FaultKind; window?:
     default:
       return kind satisfies never;
   }
+}
+
+function momentIn(random: Random, window: WindowName): { window: WindowName; point: string; pass: number } {
+  const { points, passesMax } = windows[window];
+  return { window, point: random.pick<string>(points), pass: random.between(1, passesMax) };
 }
 
 const minuteMillis = 60_000;
@@ -125,6 +134,8 @@ export function faultText(fault: Fault): string {
       return `freeze ${fault.target} until another has taken over`;
     case 'power loss':
       return 'power loss at an acknowledgement';
+    case 'power loss in a window':
+      return `power loss at: ${fault.window} (${fault.point}, pass ${fault.pass})`;
     case 'disk full':
       return `disk full but for ${fault.leftBytes} bytes, for ${fault.millis} ms`;
     case 'disk read-only':

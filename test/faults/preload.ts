@@ -1,9 +1,9 @@
 // Loaded into every process of a fault run before its own code (NODE_OPTIONS=--import), and into its
-// worker threads. Ends the process with SIGKILL at a named point of the protocol, where a file in
+// worker threads. Ends the process with SIGKILL (or stops it) at a named point of the protocol, where a file in
 // FAULTS_FOLDER asks for it, and shifts the clock by what another file there says. The product has no
 // hooks for any of this: the calls to the file system, to SQLite and to the sockets are wrapped here.
 //
-//   arm-<stage>     JSON Arm: which point, at which of its passes. Renamed to hit-<id> just before the kill.
+//   arm-<stage>     JSON Arm: which point, at which of its passes. Renamed to hit-<id> just before.
 //   clock-<stage>   milliseconds to add to the wall clock of one stage; clock-all for every process
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
@@ -22,6 +22,8 @@ export interface Arm {
   readonly pass: number;
   /** The parent too, and with it all stages. */
   readonly whole: boolean;
+  /** SIGSTOP: to be looked at in this moment, and killed after. */
+  readonly signal: 'SIGKILL' | 'SIGSTOP';
 }
 
 const folder = process.env.FAULTS_FOLDER ?? '';
@@ -43,8 +45,8 @@ function at(point: string, detail = ''): void {
   const hit = path.join(folder, `hit-${arm.id}`);
   renameSync(armFile, hit);
   writeFileSync(hit, detail === '' ? point : `${point} (${detail})`);
-  if (arm.whole) process.kill(process.ppid, 'SIGKILL');
-  process.kill(process.pid, 'SIGKILL');
+  if (arm.whole) process.kill(process.ppid, arm.signal);
+  process.kill(process.pid, arm.signal);
 }
 
 function readArm(): Arm | null {

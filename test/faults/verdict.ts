@@ -26,6 +26,7 @@ interface Sent {
 }
 
 const shownMax = 5;
+const lineCharsMax = 400;
 const publishedMillis = 120_000;
 
 /** Waits for a last publication of everything, then looks at it in each way. */
@@ -49,7 +50,7 @@ export async function judge(dataDir: string, sent: Sent, python: string | null):
   if (python !== null) await take('DuckDB for Python', () => countsByDuckDb(python, dataDir));
   // Nothing is lost in these runs, so nothing may be told as lost either: that would be a row too many here.
   const witnesses = differences(await rowsBySql(dataDir, `sample_type <> '${numberedType}'`), sent.witnessed);
-  wrong.push(...witnesses.map((line) => `witnesses: ${line}`));
+  wrong.push(...witnesses.map((line) => `witnesses: ${line.slice(0, lineCharsMax)}`));
   const { code, stdout, stderr } = await runCommand(['lake', 'check', '--data', dataDir]);
   if (code !== 0) wrong.push(`lake check ends with ${code}: ${stdout}${stderr}`);
   return { lost, doubled, wrong };
