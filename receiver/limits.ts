@@ -9,6 +9,7 @@ export {
   anyValueDepthMax,
   attributeEntriesMax,
   attributesMax,
+  nestedBytesMax,
   observationsMax,
   profilesMax,
   resourcesMax,

@@ -1,5 +1,6 @@
 // The dictionary's part of the well-formedness walk. It is shared by all profiles of a message, so
 // whatever is wrong in it makes the whole message wrong.
+import type { Uint32List } from '../lib/lists.ts';
 import { enter, leave, malformed, more, position, readBytes, readInt32, readTag, readText, skip } from '../lib/wire.ts';
 import { attributeEntriesMax, attributesMax, stackDepthMax, stackEntriesMax, tableEntriesMax } from './limits.ts';
 import { countFrames } from './walk-frames.ts';
@@ -11,8 +12,8 @@ export function noTables(): TableSizes {
   return { mappings: 0, locations: 0, functions: 0, links: 0, strings: 0, attributes: 0, stacks: 0 };
 }
 
-/** Counts the entries of the tables; the cursor stands in the dictionary. */
-export function measureTables(): TableSizes {
+/** Counts the entries of the tables, and adds the length of each string to `stringLengths`; the cursor stands in the dictionary. */
+export function measureTables(stringLengths: Uint32List): TableSizes {
   const counts = new Uint32Array(dictionaryFields.length);
   while (more()) {
     const tag = readTag();
@@ -22,7 +23,10 @@ export function measureTables(): TableSizes {
       counts[field]!++;
       if (counts[field]! > tableEntriesMax) throw tooMany(`entries in ${dictionaryFields[field]}`, tableEntriesMax);
     }
-    skip(tag);
+    if (field === 5) {
+      const from = readBytes();
+      stringLengths.push(position() - from);
+    } else skip(tag);
   }
   const [, mappings = 0, locations = 0, functions = 0, links = 0, strings = 0, attributes = 0, stacks = 0] = counts;
   return { mappings, locations, functions, links, strings, attributes, stacks };

@@ -2,7 +2,7 @@
 // fields that are not expected. Stands on the open cursor of lib/wire.ts.
 import { PipelineError } from '../lib/errors.ts';
 import { enter, leave, malformed, more, position, readBytes, readInt32, readTag, readText, skip } from '../lib/wire.ts';
-import { anyValueDepthMax } from './limits.ts';
+import { anyValueDepthMax, nestedBytesMax } from './limits.ts';
 
 /** Entries of each dictionary table; index 0 means none and is good in an empty one too. */
 export interface TableSizes {
@@ -70,14 +70,14 @@ export function walkKeyValue(strings: number, depth: number): string | null {
     const tag = readTag();
     switch (tag) {
       case 10:
-        readText();
+        passNested(readText(), depth);
         break;
       case 18:
         value = once(value, 'KeyValue.value');
         problem = walkAnyValue(strings, depth) ?? problem;
         break;
       case 24:
-        problem = strayString('key_strindex', readInt32(), strings) ?? problem;
+        problem = referTo('key_strindex', strings, depth) ?? problem;
         break;
       default:
         passOther(tag, 'KeyValue', keyValueFields);
@@ -87,16 +87,46 @@ export function walkKeyValue(strings: number, depth: number): string | null {
   return problem;
 }
 
+/** What a value without any text counts for: `null,` and its place in a list. */
+const nestedValueBytes = 8;
+/** Lengths of the string table's entries, and what nested values came to so far. */
+let stringLengths: ArrayLike<number> = [];
+let nestedBytes = 0;
+
+/** Once for a message, before its attributes are walked. */
+export function beginAttributes(lengths: ArrayLike<number>): void {
+  stringLengths = lengths;
+  nestedBytes = 0;
+}
+
+/** Counts the bytes of a text within a list or a map. */
+function nest(bytes: number, depth: number): void {
+  if (depth === 0) return;
+  nestedBytes += bytes;
+  if (nestedBytes > nestedBytesMax) throw tooMany('bytes in lists and maps of attribute values', nestedBytesMax);
+}
+
+function passNested(start: number, depth: number): void {
+  nest(position() - start, depth);
+}
+
+function referTo(name: string, strings: number, depth: number): string | null {
+  const index = readInt32();
+  nest(stringLengths[index] ?? 0, depth);
+  return strayString(name, index, strings);
+}
+
 /** Walks an AnyValue at this depth (0 = an attribute's own value). */
 export function walkAnyValue(strings: number, depth: number): string | null {
   if (depth >= anyValueDepthMax) throw tooMany('values nested in an attribute', anyValueDepthMax);
+  nest(nestedValueBytes, depth);
   let problem: string | null = null;
   const outer = enter();
   while (more()) {
     const tag = readTag();
     switch (tag) {
       case 10:
-        readText();
+        passNested(readText(), depth);
         break;
       case 42:
         problem = walkNested('ArrayValue', strings, depth, walkAnyValue) ?? problem;
@@ -105,10 +135,10 @@ export function walkAnyValue(strings: number, depth: number): string | null {
         problem = walkNested('KeyValueList', strings, depth, walkKeyValue) ?? problem;
         break;
       case 58:
-        readBytes();
+        passNested(readBytes(), depth);
         break;
       case 64:
-        problem = strayString('string_value_strindex', readInt32(), strings) ?? problem;
+        problem = referTo('string_value_strindex', strings, depth) ?? problem;
         break;
       case 16:
       case 24:

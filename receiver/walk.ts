@@ -5,6 +5,7 @@
 //
 // Three looks: the sizes of the dictionary's tables (it may lie behind the profiles), the dictionary,
 // the profiles.
+import { Uint32List } from '../lib/lists.ts';
 import {
   closeWire,
   enter,
@@ -24,7 +25,19 @@ import {
 import { type SampleLayout, sampleLayout } from '../schemas/otlp/layout.ts';
 import { attributeEntriesMax, attributesMax, observationsMax, profilesMax, resourcesMax, samplesMax } from './limits.ts';
 import { measureTables, noTables, walkDictionary } from './walk-dictionary.ts';
-import { inTable, once, passOther, readIndices, stray, strayIndex, strayString, type TableSizes, tooMany, walkKeyValue } from './walk-parts.ts';
+import {
+  beginAttributes,
+  inTable,
+  once,
+  passOther,
+  readIndices,
+  stray,
+  strayIndex,
+  strayString,
+  type TableSizes,
+  tooMany,
+  walkKeyValue,
+} from './walk-parts.ts';
 
 /** A profile that cannot be taken. */
 export interface RejectedProfile {
@@ -111,6 +124,7 @@ export function walkProfiles(bytes: Uint8Array): Walked {
 
 function findDictionary(): TableSizes {
   let sizes = noTables();
+  const stringLengths = new Uint32List(256);
   let found = false;
   let start = 0;
   let end = 0;
@@ -123,10 +137,11 @@ function findDictionary(): TableSizes {
     found = once(found, 'dictionary');
     const outer = enter();
     start = position();
-    sizes = measureTables();
+    sizes = measureTables(stringLengths);
     end = position();
     leave(outer);
   }
+  beginAttributes(stringLengths.done());
   enterSpan(start, end - start);
   walkDictionary(sizes, () => enterSpan(start, end - start));
   return sizes;
