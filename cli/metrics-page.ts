@@ -31,7 +31,7 @@ export function metricsPage(): string {
     '',
     'What Flamelake says about itself. `GET /metrics` of `flamelake up` has all of it as Prometheus text, every stage together. Counters count since their process was started; one that was started again begins at 0, as Prometheus and OpenTelemetry expect.',
     '',
-    'They are pushed as OTLP too (gRPC or HTTP with protobuf, every minute) where somebody asks for it, and nowhere else:',
+    'They are pushed as OTLP too (gRPC or HTTP with protobuf, every minute) where somebody asks for it, and nowhere else. One process of `flamelake up` does it for all; it takes 20 MB more for that.',
     '',
     '| | `flamelake up` | `flamelake agent` |',
     '|---|---|---|',
