@@ -29,7 +29,7 @@ import type { TransportOptions } from './http.ts';
 import { describeBug } from './ingest.ts';
 import {
   connectionsMax,
-  headersMillisMax,
+  controlFramesPerSecondMax,
   idleSessionMillisMax,
   requestMillisMax,
   sessionWindowBytes,
@@ -64,7 +64,7 @@ export function createGrpcListener(options: TransportOptions): Listener {
     // A broken connection is its sender's matter: the calls on it end by their own 'close'.
     session.on('error', () => {});
     session.setLocalWindowSize(sessionWindowBytes);
-    endIfSilent(session, options);
+    watchSession(session, options);
     session.setTimeout(idleSessionMillisMax, () => session.close());
   });
   server.on('sessionError', () => {});
@@ -90,14 +90,26 @@ export function createGrpcListener(options: TransportOptions): Listener {
   };
 }
 
-/** Every client opens with its settings; one that does not is none. */
-function endIfSilent(session: ServerHttp2Session, options: TransportOptions): void {
-  const timer = setTimeout(() => {
-    options.metrics.connectionDropped('grpc', 'silent');
+/** Every client opens with its settings, and sends few of them and few pings later: what answers itself is for free. */
+function watchSession(session: ServerHttp2Session, { metrics, headersMillis }: TransportOptions): void {
+  const cut = (reason: 'silent' | 'flood'): void => {
+    if (session.destroyed) return;
+    metrics.connectionDropped('grpc', reason);
     session.destroy();
-  }, headersMillisMax);
-  session.once('remoteSettings', () => clearTimeout(timer));
-  session.once('close', () => clearTimeout(timer));
+  };
+  const silent = setTimeout(() => cut('silent'), headersMillis);
+  let second = 0;
+  let frames = 0;
+  const onControl = (): void => {
+    clearTimeout(silent);
+    const now = Math.floor(performance.now() / 1000);
+    frames = now === second ? frames + 1 : 1;
+    second = now;
+    if (frames > controlFramesPerSecondMax) cut('flood');
+  };
+  session.on('remoteSettings', onControl);
+  session.on('ping', onControl);
+  session.once('close', () => clearTimeout(silent));
 }
 
 async function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: TransportOptions): Promise<void> {

@@ -14,7 +14,7 @@ import { type ContentEncoding, contentEncodings, decompress } from './decompress
 import type { InFlight } from './in-flight.ts';
 import type { Ingest } from './ingest.ts';
 import { describeBug } from './ingest.ts';
-import { connectionsMax, drainBytesMax, drainMillisMax, headersMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
+import { connectionsMax, drainBytesMax, drainMillisMax, idleMillisMax, requestMillisMax } from './limits.ts';
 import { type Listener, listenOn, stopServer } from './listen.ts';
 import type { ReceiverMetrics } from './metrics.ts';
 import type { Permits } from './permits.ts';
@@ -25,6 +25,8 @@ export const profilesPath = '/v1development/profiles';
 
 export interface TransportOptions {
   readonly messageBytesMax: number;
+  /** For the headers of a request, and for the first word of a connection. */
+  readonly headersMillis: number;
   readonly door: Door;
   readonly ingest: Ingest;
   readonly inFlight: InFlight;
@@ -41,10 +43,10 @@ interface Format {
 
 export function createHttpListener(options: TransportOptions): Listener {
   const serverOptions: ServerOptions = {
-    headersTimeout: headersMillisMax,
+    headersTimeout: options.headersMillis,
     requestTimeout: requestMillisMax,
     keepAliveTimeout: idleMillisMax,
-    connectionsCheckingInterval: 5_000,
+    connectionsCheckingInterval: options.headersMillis / 2,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
     noDelay: true,

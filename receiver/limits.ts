@@ -63,6 +63,8 @@ export const troubleKnownMillis = 2 * retrySeconds * 1000;
 export const connectionsMax = 16_384;
 /** Requests on one HTTP/2 connection at a time. */
 export const streamsPerConnectionMax = 128;
+/** PING and SETTINGS of one connection: a client that measures its bandwidth sends one a round trip. */
+export const controlFramesPerSecondMax = 1_000;
 /** Bytes on their way to us unasked for, by stream and by connection: 100 ms of 10 and 40 MB/s. */
 export const streamWindowBytes = 1024 * 1024;
 export const sessionWindowBytes = 4 * 1024 * 1024;

@@ -14,7 +14,7 @@ import { createGrpcListener } from './grpc.ts';
 import { createHttpListener, profilesPath } from './http.ts';
 import { createInFlight } from './in-flight.ts';
 import { createIngest } from './ingest.ts';
-import { inFlightBytesMax, largeDecodesMax } from './limits.ts';
+import { headersMillisMax, inFlightBytesMax, largeDecodesMax } from './limits.ts';
 import { watchLog } from './log-watch.ts';
 import { createReceiverMetrics } from './metrics.ts';
 import { createPermits } from './permits.ts';
@@ -29,6 +29,8 @@ export interface ReceiverOptions {
   readonly own?: { readonly listen: string; readonly token: string };
   /** Before and after decompression. */
   readonly messageBytesMax: number;
+  /** For the headers of a request, where it is not the default. */
+  readonly headersMillis?: number;
   /** URL for openLog. */
   readonly log: string;
   /** Bound of the whole embedded log on disk, where it is not the default. */
@@ -74,6 +76,7 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
   const door = openDoor(options.door ?? {}, host.logger);
   const transport = {
     messageBytesMax: options.messageBytesMax,
+    headersMillis: options.headersMillis ?? headersMillisMax,
     door,
     ingest,
     inFlight,

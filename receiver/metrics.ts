@@ -15,7 +15,7 @@ export interface ReceiverMetrics {
   /** The sender went away before its message was whole, or before it was written. */
   gone(transport: Transport): void;
   appended(seconds: number): void;
-  connectionDropped(transport: Transport, reason: 'too_many' | 'tls' | 'silent'): void;
+  connectionDropped(transport: Transport, reason: 'too_many' | 'tls' | 'silent' | 'flood'): void;
 }
 
 export interface Gauges {
@@ -82,7 +82,7 @@ export const receiverMetrics = {
     kind: 'counter',
     unit: '{connection}',
     description: 'Connections closed at once, by reason',
-    attributes: { transport: transports, reason: ['too_many', 'tls', 'silent'] },
+    attributes: { transport: transports, reason: ['too_many', 'tls', 'silent', 'flood'] },
     alert: 'any increase of too_many: more senders than this receiver takes; of tls: a sender with a wrong certificate, or a stranger',
   },
   'flamelake.receiver.in_flight': { kind: 'gauge', unit: 'By', description: 'Request bytes held in memory' },
