@@ -92,7 +92,7 @@ export async function lakeStats(store: Store, options: StatsOptions = {}): Promi
     hot: await sizeOf(store, 'hot/'),
     carry: await sizeOf(store, 'carry/'),
     staging: await sizeOf(store, 'staging/'),
-    records: await sizeOf(store, 'commits/'),
+    records: await sizeOf(store, 'commits/', 'folds/'),
     events,
     bytesPerEvent: events === 0 ? 0 : bytes / events,
     unreadable,
@@ -204,7 +204,7 @@ export function skewOf(amounts: readonly number[]): number {
   return sum === 0 ? 0 : Math.max(...amounts) / (sum / amounts.length);
 }
 
-async function sizeOf(store: Store, prefix: string): Promise<{ objects: number; bytes: number }> {
-  const entries: StoreEntry[] = await listAll(store, prefix);
+async function sizeOf(store: Store, ...prefixes: string[]): Promise<{ objects: number; bytes: number }> {
+  const entries: StoreEntry[] = (await Promise.all(prefixes.map((prefix) => listAll(store, prefix)))).flat();
   return { objects: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0) };
 }
