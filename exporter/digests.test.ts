@@ -1,7 +1,7 @@
 // The digest window against a plain model of it, and its side objects.
 import { describe, expect, test } from 'vitest';
 import { DigestEntries, DigestWindow, decodeDigests, encodeDigests } from './digests.ts';
-import { digestWindowMillis } from './limits.ts';
+import { digestWindowEntriesMax, digestWindowMillis } from './limits.ts';
 
 const digest = (number: number) => ((BigInt(number) * 0x9e3779b97f4a7c15f39cc0605cedc835n) & ((1n << 128n) - 1n)).toString(16).padStart(32, '0');
 
@@ -22,6 +22,22 @@ describe('window', () => {
       expect(window.seen(name, clock)).toBe(last !== undefined && last >= clock - digestWindowMillis);
       model.set(name, clock);
     }
+  });
+
+  test('holds a million profiles: the next one takes the place of the oldest', () => {
+    const entries = new DigestEntries();
+    entries.words = new Uint32Array(4 * digestWindowEntriesMax);
+    entries.clocks = new Float64Array(digestWindowEntriesMax);
+    entries.length = digestWindowEntriesMax;
+    for (let index = 0; index < digestWindowEntriesMax; index++) entries.words[4 * index] = Math.imul(index + 1, 0x9e3779b1);
+    const digestOf = (index: number) => (Math.imul(index + 1, 0x9e3779b1) >>> 0).toString(16).padStart(8, '0').padEnd(32, '0');
+    const window = new DigestWindow();
+    window.restore(entries);
+    expect(window.length).toBe(digestWindowEntriesMax);
+    expect(window.seen('f'.repeat(32), 1)).toBe(false); // goes in, the oldest out
+    expect(window.length).toBe(digestWindowEntriesMax);
+    expect(window.seen(digestOf(digestWindowEntriesMax - 1), 1)).toBe(true);
+    expect(window.seen(digestOf(0), 1)).toBe(false);
   });
 
   test('a digest that keeps coming stays in the window', () => {

@@ -4,10 +4,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hotPrefix, parseLakeFileKey } from '../schemas/lake/paths.ts';
 import { parseRecord } from '../schemas/lake/record.ts';
+import { encodeRows } from '../schemas/rows/codec.ts';
 import { deadLetterTopic, rowsTopic } from '../schemas/topics.ts';
 import type { SeenRow } from '../test/model/lake-reader.ts';
 import { readParquet } from '../test/model/read-parquet.ts';
-import { encodedMessage, type PlainProfile, type PlainSample, type PlainSegment, type PlainStack } from './testing.ts';
+import { encodedMessage, type PlainProfile, type PlainSample, type PlainSegment, type PlainStack, rowsMessage } from './testing.ts';
 import { Crash, type Exporter, type Faults, World } from './testing-world.ts';
 
 const day = 86_400_000;
@@ -176,6 +177,27 @@ describe('sources', () => {
     expect((await head()).losses).toEqual({ rows_malformed: 1, source_gap: 3 });
     const dead = await world.log.read(deadLetterTopic, 0, 0, { bytesMax: 1e6 });
     expect(dead.records.map((record) => [record.value, record.headers['flamelake.dead.reason']])).toEqual([[new Uint8Array([1, 2, 3]), 'rows_malformed']]);
+  });
+
+  test('a message of another shard function, or for another shard, stops the shard and is not lost', async () => {
+    const known = profile([1]);
+    await send(-1, 1, [segment(1, [known])]);
+    for (const wrong of [{ routing: 2 }, { shard: 1 }]) {
+      const message = { ...rowsMessage({ from: 1, to: 2, segments: [segment(2, [profile([2])])] }), ...wrong };
+      await world.log.append(rowsTopic, 0, { value: encodeRows(message) });
+      const { shard } = start(JSON.stringify(wrong));
+      for (let turn = 0; turn < 20; turn++) {
+        await shard.step();
+        await shard.published();
+        world.clock.now += 500;
+      }
+      expect(shard.ready).toBe(false);
+      expect(shard.text).toMatch(wrong.shard === 1 ? /of shard 1 was found in partition 0/ : /shard function 2 was found/);
+      expect(published(await rowsSeen())).toEqual(valuesOf(known));
+      expect((await head()).position).toBe(1);
+      world.log.retain(rowsTopic, 0, 0);
+      world.log.all(rowsTopic, 0).length = 1;
+    }
   });
 
   test('a message of a newer version stops the shard with one line and is not lost', async () => {

@@ -18,7 +18,7 @@ export class Ledger {
   readonly #sent: Set<string>[];
   /** By shard: source offsets that may be missing for good. */
   readonly #destroyed: Set<string>[];
-  /** By shard: those of row messages that went before the shard had a record: a lake that begins can't know of them. */
+  /** By shard: those that went before anybody had been there, a processor or a record: who begins can't know of them. */
   readonly #untold: Set<string>[];
   /** Offsets of the rows topic that retention took before they were published, by shard. */
   readonly #overtaken: number[];
@@ -44,11 +44,15 @@ export class Ledger {
     for (let offset = from + 1; offset <= to; offset++) this.#sent[shard]!.add(sourceName({ logId, partition, offset }));
   }
 
-  /** Input offsets below `end` go away. */
-  inputDestroyed(logId: string, partition: number, end: number): void {
+  /** Input offsets below `end` go away; `isTold` where a processor has been there before. */
+  inputDestroyed(logId: string, partition: number, end: number, isTold: boolean): void {
     for (let offset = 0; offset < end; offset++) {
       const name = sourceName({ logId, partition, offset });
-      for (let shard = 0; shard < this.#shards; shard++) if (!this.#sent[shard]!.has(name)) this.#destroyed[shard]!.add(name);
+      for (let shard = 0; shard < this.#shards; shard++) {
+        if (this.#sent[shard]!.has(name)) continue;
+        this.#destroyed[shard]!.add(name);
+        if (!isTold) this.#untold[shard]!.add(name);
+      }
     }
   }
 

@@ -5,6 +5,8 @@ import type { Log, LogMessage, LogRecord, PartitionPosition, PartitionRange, Rea
 
 interface Partition {
   records: LogRecord[];
+  /** Offsets that compaction took. */
+  compacted: Set<number>;
   start: number;
 }
 
@@ -47,6 +49,10 @@ export class MemoryLog implements Log {
     return this.#positions.get(`${group} ${topic}/${partition}`) ?? null;
   }
 
+  compact(topic: string, partition: number, offset: number): void {
+    this.#partition(topic, partition).compacted.add(offset);
+  }
+
   /** Messages of a partition, also those that retention took. */
   all(topic: string, partition: number): LogRecord[] {
     return this.#partition(topic, partition).records;
@@ -67,7 +73,7 @@ export class MemoryLog implements Log {
   async ensureTopic({ name, partitions }: { name: string; partitions: number }): Promise<TopicInfo> {
     const known = this.#topics.get(name);
     if (known === undefined) this.#topics.set(name, newTopic(`${name}-1`, partitions));
-    else while (known.partitions.length < partitions) known.partitions.push({ records: [], start: 0 });
+    else while (known.partitions.length < partitions) known.partitions.push({ records: [], compacted: new Set(), start: 0 });
     return this.topic(name);
   }
 
@@ -88,13 +94,15 @@ export class MemoryLog implements Log {
       });
     }
     const records: LogRecord[] = [];
-    for (let bytes = 0; from + records.length < range.end; ) {
-      const record = this.#partition(topic, partition).records[from + records.length]!;
-      bytes += record.value.length;
+    const { compacted, records: all } = this.#partition(topic, partition);
+    let next = from;
+    for (let bytes = 0; next < range.end; next++) {
+      if (compacted.has(next)) continue;
+      bytes += all[next]!.value.length;
       if (records.length > 0 && bytes > bytesMax) break;
-      records.push(record);
+      records.push(all[next]!);
     }
-    return { records, next: from + records.length, range };
+    return { records, next, range };
   }
 
   async range(topic: string, partition: number): Promise<PartitionRange> {
@@ -137,5 +145,5 @@ export class MemoryLog implements Log {
 }
 
 function newTopic(logId: string, partitions: number): Topic {
-  return { logId, partitions: Array.from({ length: partitions }, () => ({ records: [], start: 0 })) };
+  return { logId, partitions: Array.from({ length: partitions }, () => ({ records: [], compacted: new Set(), start: 0 })) };
 }

@@ -2,13 +2,13 @@
 // an exporter with a Shard (and its builder and index) for each shard.
 import { rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Builder } from '../../exporter/builder.ts';
 import type { Clock } from '../../exporter/clock.ts';
 import { prepareDrafts } from '../../exporter/local-files.ts';
 import { createMetrics } from '../../exporter/metrics.ts';
 import { Shard } from '../../exporter/shard.ts';
 import { ShardBuilder } from '../../exporter/shard-builder.ts';
 import { isPipelineError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/log/log.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { DeadLetters } from '../../processor/dead-letters.ts';
 import { KnownStacks } from '../../processor/known-stacks.ts';
@@ -22,11 +22,13 @@ import type { Process, Scheduler } from './scheduler.ts';
 import { runAs } from './take-over.ts';
 import { logView, type Place, storeView } from './views.ts';
 
-/** What a test may put in the place of a rule (rules.test.ts); the product has no such switch. */
+/** What a test may put in the place of a rule, and what its worlds must have (rules.test.ts); the product has no such switch. */
 export interface Hooks {
-  readonly builder?: (builder: Builder) => Builder;
-  readonly log?: (log: ReturnType<typeof logView>, process: Process) => ReturnType<typeof logView>;
+  readonly log?: (log: Log) => Log;
   readonly shardsOfProcessor?: (process: Process, shards: number) => number;
+  /** Row messages are compacted, as Kafka can: of one source only the newest stays. */
+  readonly compactsRows?: boolean;
+  readonly isHarmful?: boolean;
 }
 
 export interface ProcessPlace extends Place {
@@ -54,7 +56,7 @@ export interface Running {
 
 export function startProcessor(place: ProcessPlace, process: Process): Running {
   const view = logView(place, process);
-  const log = place.hooks.log?.(view, process) ?? view;
+  const log = place.hooks.log?.(view) ?? view;
   const known = new KnownStacks(place.knownStacksMax);
   const deadLetters = new DeadLetters(log, () => {});
   const metrics = createProcessorMetrics(noMeter);
@@ -82,7 +84,7 @@ export function startProcessor(place: ProcessPlace, process: Process): Running {
 
 export function startExporter(place: ProcessPlace, process: Process, indexDir: string): Running {
   const view = logView(place, process);
-  const log = place.hooks.log?.(view, process) ?? view;
+  const log = place.hooks.log?.(view) ?? view;
   const store = storeView(place, process);
   const { settings, limits } = place;
   const drafts = prepareDrafts(indexDir);
@@ -90,7 +92,7 @@ export function startExporter(place: ProcessPlace, process: Process, indexDir: s
   const metrics = createMetrics(noMeter);
   const builders = Array.from({ length: settings.shards }, (_unused, shard) => new ShardBuilder({ store, settings, shard, indexDir }));
   const common = { store, log, settings, limits, metrics, logger, drafts, writer: process.name, clock: clockOf(place.scheduler, process) };
-  const shards = builders.map((builder, shard) => new Shard({ ...common, shard, builder: place.hooks.builder?.(builder) ?? builder }));
+  const shards = builders.map((builder, shard) => new Shard({ ...common, shard, builder }));
   // The operating system closes a dead process's files, and with them the lock on the index.
   process.onKill = () => {
     for (const builder of builders) void builder.close();

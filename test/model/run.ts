@@ -3,7 +3,9 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sourceKey } from '../../exporter/admit.ts';
 import type { LakeSettings } from '../../schemas/lake/settings.ts';
+import { decodeRows } from '../../schemas/rows/codec.ts';
 import { processorGroup, profilesTopic, rowsTopic, versionHeader } from '../../schemas/topics.ts';
 import { createRandom, type Random } from '../otlp/random.ts';
 import { encodeMessage, type ModelProfile, makeProfile, type ProfileShape } from './clients.ts';
@@ -22,6 +24,8 @@ export interface RunResult {
   readonly steps: number;
   readonly messages: number;
   readonly records: number;
+  /** Of all that happened: equal for equal seeds. */
+  readonly fingerprint: string;
 }
 
 /** What a run found wrong; the message has the seed and the last steps. */
@@ -31,6 +35,7 @@ const minuteMillis = 60_000;
 const dayMillis = 86_400_000;
 const startMillis = Date.UTC(2026, 10, 24, 12, 0, 1);
 const quietStepsMax = 30_000;
+const harms = ['input', 'rows', 'anew'] as const;
 
 export async function runModel(seed: number, hooks: Hooks = {}): Promise<RunResult> {
   const run = new Run(seed, hooks);
@@ -77,7 +82,7 @@ class Run {
     this.#lake = new LakeReader(store, shards);
     this.#snapshot = new SnapshotReader(store, shards);
     this.#ledger = new Ledger(shards);
-    this.#isHarmful = random.chance(0.3);
+    this.#isHarmful = random.chance(0.3) || hooks.isHarmful === true;
     log.trims = random.chance(0.6);
     log.onAppend = (topic, partition, value) => {
       if (topic === rowsTopic) this.#ledger.rowsAppended(partition, value);
@@ -128,7 +133,7 @@ class Run {
     await this.#lake.check();
     await this.#ledger.reckon(this.#lake, log);
     const records = [...this.#place.store.objects.keys()].filter((key) => key.startsWith('commits/')).length;
-    return { counts: this.#place.counts, steps: this.scheduler.steps, messages: this.#messages, records };
+    return { counts: this.#place.counts, steps: this.scheduler.steps, messages: this.#messages, records, fingerprint: this.scheduler.fingerprint };
   }
 
   end(): void {
@@ -241,7 +246,17 @@ class Run {
     const random = this.#random;
     const all = this.#alive([...this.#processors, ...this.#exporters]);
     const frozen = all.filter(({ process }) => process.frozen);
-    const kinds = ['kill', 'freeze', 'wake', 'wake', 'stop', 'second', 'hours', ...(this.#isHarmful ? (['input', 'rows', 'anew'] as const) : [])] as const;
+    const kinds = [
+      'kill',
+      'freeze',
+      'wake',
+      'wake',
+      'stop',
+      'second',
+      'hours',
+      ...(this.#isHarmful ? harms : []),
+      ...(this.#place.hooks.compactsRows ? (['compact'] as const) : []),
+    ] as const;
     switch (random.pick(kinds)) {
       case 'kill':
         if (all.length > 0) this.#kill(random.pick(all).process);
@@ -267,6 +282,9 @@ class Run {
         break;
       case 'rows':
         this.#overtakeRows();
+        break;
+      case 'compact':
+        this.#compactRows();
         break;
       case 'anew':
         this.#makeAnew(random.pick([[profilesTopic], [rowsTopic], [profilesTopic, rowsTopic]]));
@@ -335,7 +353,7 @@ class Run {
     const to = this.#random.between(start + 1, end);
     counts.add('input retention');
     this.scheduler.note(`retention takes ${profilesTopic}/${partition} below ${to}`);
-    this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, to);
+    this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, to, log.positionOf(processorGroup, profilesTopic, partition) !== null);
     log.retain(profilesTopic, partition, to);
   }
 
@@ -349,6 +367,18 @@ class Run {
     this.scheduler.note(`retention takes ${rowsTopic}/${shard} below ${to}`);
     this.#destroyRows(shard, start, to, true);
     log.retain(rowsTopic, shard, to);
+  }
+
+  /** Of each source only its newest message stays. */
+  #compactRows(): void {
+    const { log, settings } = this.#place;
+    for (let shard = 0; shard < settings.shards; shard++) {
+      const newest = new Map<string, number>();
+      const sources = log.all(rowsTopic, shard).map(({ value }) => sourceKey(decodeRows(value)));
+      for (const [offset, source] of sources.entries()) newest.set(source, offset);
+      for (const [offset, source] of sources.entries()) if (newest.get(source) !== offset) log.compact(rowsTopic, shard, offset);
+    }
+    this.scheduler.note('rows are compacted');
   }
 
   /** Row messages [start, end) that are in no record. */
@@ -375,7 +405,7 @@ class Run {
     if (topics.includes(profilesTopic)) {
       counts.add('input made anew');
       for (let partition = 0; partition < partitions; partition++) {
-        this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, log.rangeOf(profilesTopic, partition).end);
+        this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, log.rangeOf(profilesTopic, partition).end, false);
       }
       anew(profilesTopic);
     }

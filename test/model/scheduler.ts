@@ -1,6 +1,7 @@
 // One thing at a time: every call, pause and sleep of the processes under test waits here until the
 // scheduler picks it, by a seeded choice among all that could go on. So a seed is a whole interleaving,
 // and a process can be killed or frozen at any of its awaits. Time is the scheduler's own.
+import { createHash } from 'node:crypto';
 import type { Random } from '../otlp/random.ts';
 
 /** A simulated process: its awaits go on only while it lives and is not frozen. */
@@ -41,6 +42,7 @@ export class Scheduler {
   steps = 0;
   #waiting: Waiting[] = [];
   readonly #trace: string[] = [];
+  readonly #hash = createHash('sha1');
 
   constructor(random: Random, nowMillis: number) {
     this.random = random;
@@ -52,7 +54,13 @@ export class Scheduler {
     return this.#trace;
   }
 
+  /** Of all notes so far. */
+  get fingerprint(): string {
+    return this.#hash.copy().digest('hex');
+  }
+
   note(line: string): void {
+    this.#hash.update(line);
     this.#trace.push(`${new Date(this.nowMillis).toISOString().slice(11, 23)} ${line}`);
     if (this.#trace.length > traceEntriesMax) this.#trace.shift();
   }

@@ -67,7 +67,8 @@ function call<T>(place: Place, process: Process, { kind, label, unavailable, eff
       return outcome;
     };
     const goOn = async () => {
-      if (!random.chance(place.faultShare)) return answer((await take()).give);
+      // Few calls are conditional, and the protocol stands on them.
+      if (!random.chance(kind === 'conditional' ? 3 * place.faultShare : place.faultShare)) return answer((await take()).give);
       const fate = random.pick<FaultKind>(fates[kind]);
       counts.add(fate);
       scheduler.note(`${process.name} ${label}: ${fate}`);
