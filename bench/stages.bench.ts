@@ -11,7 +11,6 @@ import { openLog } from '../lib/log/open.ts';
 import { KnownStacks } from '../processor/known-stacks.ts';
 import { readProfiles } from '../processor/otlp-reader.ts';
 import { prepareProfiles } from '../processor/prepared-message.ts';
-import { StackIdentities } from '../processor/stack-identities.ts';
 import { admit } from '../receiver/admit.ts';
 import { profilesTopic } from '../schemas/topics.ts';
 import { buildRows, encodeBuilders, knownStacksMax, openExporter, startMillis } from './chain.ts';
@@ -80,10 +79,10 @@ async function runOnce(messages: readonly LoadMessage[]): Promise<Run> {
       for (const { body } of messages) admit(body);
     });
     await timed(steps, 'log', () => appendAll(join(folder, 'log'), messages));
-    const memory = { known: new KnownStacks(knownStacksMax), identities: new StackIdentities() };
-    const first = await processAndExport(join(folder, 'first'), messages, memory, steps);
+    const known = new KnownStacks(knownStacksMax);
+    const first = await processAndExport(join(folder, 'first'), messages, known, steps);
     const again: Steps = new Map();
-    await processAndExport(join(folder, 'again'), messages, memory, again);
+    await processAndExport(join(folder, 'again'), messages, known, again);
     const sum = (values: Steps) => [...values].reduce((total, [name, micros]) => (afterLog.has(name) ? total + micros : total), 0);
     // Noise may be larger than what a few stacks cost.
     return { steps, newStacks: first.newStacks, newStackMicros: Math.max(0.001, sum(steps) - sum(again)), resultHash: first.resultHash };
@@ -114,15 +113,9 @@ async function appendAll(directory: string, messages: readonly LoadMessage[]): P
   await log.close();
 }
 
-/** What a processor remembers across messages; empty at first. */
-interface Memory {
-  readonly known: KnownStacks;
-  readonly identities: StackIdentities;
-}
-
-async function processAndExport(folder: string, messages: readonly LoadMessage[], { known, identities }: Memory, steps: Steps) {
+async function processAndExport(folder: string, messages: readonly LoadMessage[], known: KnownStacks, steps: Steps) {
   const decoded = await timed(steps, 'decode', () => messages.map(({ body }) => readProfiles(body)));
-  const prepared = await timed(steps, 'hash', () => decoded.map((otlp) => prepareProfiles(otlp, identities)));
+  const prepared = await timed(steps, 'hash', () => decoded.map(prepareProfiles));
   const { rows, newStacks } = await timed(steps, 'rows', () => {
     const builders = buildRows(prepared, known);
     return { newStacks: builders.reduce((sum, builder) => sum + builder.stacks, 0), rows: encodeBuilders(builders) };
