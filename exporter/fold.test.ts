@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { foldKey, foldPrefix, foldRecords, parseFoldKey, parseRecordKey, recordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, encodeRecord, recordVersion } from '../schemas/lake/record.ts';
+import { seeded } from '../schemas/otlp/testing-data.ts';
 import { MemoryStore } from '../test/model/memory-store.ts';
 import { foldOldRecords } from './fold.ts';
 import { foldAfterMillis } from './limits.ts';
@@ -143,6 +144,78 @@ describe('an exporter that was frozen', () => {
     await expectWhole(store, 130);
   });
 });
+
+describe('everything at once, seeded', () => {
+  const runs = Number(process.env.FLAMELAKE_MODEL_RUNS ?? 4);
+  for (let seed = 1; seed <= runs; seed++) test(`seed ${seed}`, () => runRaces(seed));
+});
+
+/**
+ * Exporters that put records and folders that fold them, each call of each of them as slow as chance has
+ * it: some sleep while hundreds of records are put and folded, some die. Whoever is told that it won has
+ * its record in the chain, and nobody else is told so.
+ */
+async function runRaces(seed: number): Promise<void> {
+  const random = seeded(seed);
+  let now = Date.UTC(2026, 10, 24);
+  const store = new MemoryStore(() => now);
+  let over = false;
+  const tick = () => new Promise<void>((resolve) => void setImmediate(resolve));
+  const slow = (): MemoryStore =>
+    new Proxy(store, {
+      get(target, name) {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== 'function') return value;
+        const pause = async () => {
+          // Mostly at once; one in a few hundred sleeps while a hundred records or more are put.
+          for (let left = random() < 0.0025 ? random() * 4000 : random() * 2; left > 1 && !over; left--) await tick();
+          if (random() < 0.002) throw new Error('dead');
+        };
+        return async (...parameters: unknown[]) => {
+          await pause();
+          const result = await (value as (...all: unknown[]) => Promise<unknown>).apply(target, parameters);
+          await pause();
+          return result;
+        };
+      },
+    });
+  const won = new Map<number, string>();
+  let attempts = 0;
+  const exporter = async () => {
+    while (!over) {
+      const view = slow();
+      try {
+        const head = await readHead(view, 0);
+        const own = record((head?.seq ?? 0) + 1, `${seed}-${++attempts}`);
+        const stored = await putRecord(view, own);
+        if (stored.attempt !== own.attempt) continue;
+        if (won.has(own.seq)) throw new RangeError(`record ${own.seq} was won twice`);
+        won.set(own.seq, own.attempt);
+        now += 3_600_000;
+        if (own.seq >= 450) over = true;
+      } catch (error) {
+        if (error instanceof RangeError) throw error; // else it died, and another begins
+      }
+    }
+  };
+  const folder = async () => {
+    while (!over) {
+      await foldOldRecords(slow(), 0, now).catch(() => {});
+      for (let turn = 0; turn < 20 && !over; turn++) await tick();
+    }
+  };
+  await Promise.all([exporter(), exporter(), exporter(), exporter(), folder(), folder()]);
+  await foldOldRecords(store, 0, now);
+  const head = (await readHead(store, 0))!;
+  expect(await folds(store)).toContain(300);
+  for (let seq = 1; seq <= head.seq; seq++) {
+    const stored = await readRecord(store, 0, seq);
+    // One that died after its put has its record all the same, and does not know.
+    if (won.has(seq)) expect([seq, stored!.attempt]).toEqual([seq, won.get(seq)]);
+    else expect(stored).not.toBeNull();
+  }
+  expect(Math.min(...(await single(store)))).toBeGreaterThan(300);
+}
 
 test('a fold that is damaged says so, and nothing it covers is deleted', async () => {
   const store = await chain(2 * foldRecords + 1);

@@ -149,30 +149,28 @@ describe('a pass', () => {
   });
 
   test('may end at every single call: at each moment no sample is without its stack, and the next pass goes on', async () => {
-    let calls = Number.POSITIVE_INFINITY;
+    let calls = Number.POSITIVE_INFINITY; // after one is before the next
     for (let at = 0; at < calls; at++) {
-      for (const moment of ['crash_before', 'crash_after'] as const) {
-        world.close();
-        world = new World();
-        offset = 0;
-        await lakeOf(3);
-        const all = dates();
-        let count = 0;
-        const checks = async () => world.reader.check();
-        const dying = faulty(world.store, { next: () => (count++ === at ? moment : 'none'), thaw: async () => {} }, checks);
-        const died = await pass({ retainBytes: 1 }, dying).then(
-          () => false,
-          (error: unknown) => error instanceof Crash || Promise.reject(error),
-        );
-        if (!died) calls = Math.min(calls, count);
-        await world.reader.check();
-        // Without limits: only what the floor says already.
-        await pass({});
-        const floor = (await readFloor(world.store))?.date ?? all[0]!;
-        expect(dates(), `${moment} at call ${at}`).toEqual(all.filter((date) => date >= floor));
-        await world.reader.check();
-        await exporters.pop()!.builder.close();
-      }
+      world.close();
+      world = new World();
+      offset = 0;
+      await lakeOf(3);
+      const all = dates();
+      let count = 0;
+      const checks = async () => world.reader.check();
+      const dying = faulty(world.store, { next: () => (count++ === at ? 'crash_after' : 'none'), thaw: async () => {} }, checks);
+      const died = await pass({ retainBytes: 1 }, dying).then(
+        () => false,
+        (error: unknown) => error instanceof Crash || Promise.reject(error),
+      );
+      if (!died) calls = Math.min(calls, count);
+      await world.reader.check();
+      // Without limits: only what the floor says already.
+      await pass({});
+      const floor = (await readFloor(world.store))?.date ?? all[0]!;
+      expect(dates(), `call ${at}`).toEqual(all.filter((date) => date >= floor));
+      await world.reader.check();
+      await exporters.pop()!.builder.close();
     }
     expect(calls).toBeGreaterThan(8);
   }, 60_000);
@@ -256,7 +254,7 @@ describe('an exporter', () => {
   });
 
   test('that dies at any call tells each such row exactly once', async () => {
-    let calls = Number.POSITIVE_INFINITY;
+    let calls = Number.POSITIVE_INFINITY; // after one is before the next
     for (let at = 0; at < calls; at++) {
       for (const moment of ['crash_before', 'crash_after'] as const) {
         world.close();
