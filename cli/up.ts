@@ -1,5 +1,6 @@
 // flamelake up: all stages on one directory, each in a process of its own. Holds the data directory,
 // starts the stages, says where to look, and stops them in the order of the way of a sample.
+import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +9,8 @@ import { isPipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { createMetricRegistry, type MetricRegistry } from '../lib/metrics.ts';
 import { observeRuntime } from '../lib/runtime-metrics.ts';
+import { settingsKey } from '../schemas/lake/paths.ts';
+import { parseLakeSettings } from '../schemas/lake/settings.ts';
 import { type RunCommand, stderrLogger } from './command.ts';
 import { watchData } from './data-size.ts';
 import { checkDoors } from './door-options.ts';
@@ -39,6 +42,7 @@ export const run: RunCommand = async ({ values, given }) => {
   process.stdout.removeAllListeners('error').on('error', () => {});
   process.stderr.removeAllListeners('error').on('error', () => {});
   const dir = path.resolve(values.data);
+  refuseForeignLake(dir);
   const lock = await lockDataDirectory(dir);
   const logger = stderrLogger('up', values);
   logAllThatIsSaid(logger, values.logFormat);
@@ -65,6 +69,12 @@ export const run: RunCommand = async ({ values, given }) => {
   if (failed instanceof Error) throw failed;
   return clean ? 0 : 1;
 };
+
+/** Before anything is written: a stage that takes messages must not run beside one that will not touch the lake. */
+function refuseForeignLake(dir: string): void {
+  const file = path.join(dir, settingsKey);
+  if (existsSync(file)) parseLakeSettings(readFileSync(file), dir);
+}
 
 interface Stages {
   readonly children: ReadonlyMap<StageName, StageChild>;

@@ -55,7 +55,8 @@ export async function readLakeSettings(store: Store): Promise<LakeSettings | nul
   return bytes === null ? null : parseLakeSettings(bytes, store.url);
 }
 
-function parseLakeSettings(bytes: Uint8Array, url: string): LakeSettings {
+/** Of a lake at `url`. Throws as readLakeSettings does. */
+export function parseLakeSettings(bytes: Uint8Array, url: string): LakeSettings {
   const refuse = (found: string): never => {
     throw new PipelineError('lake_version', `${url}/${settingsKey}: ${found}`);
   };
