@@ -30,7 +30,7 @@ export const startQuery: StartStage<QueryOptions> = async (options, host) => {
   const query = await openQuery({ store: options.store, keepHot: true, logger: host.logger });
   const gate = createGate(limits.concurrentMax, limits.waitingMax);
   const sqlGate = createGate(limits.sqlConcurrentMax, limits.sqlWaitingMax);
-  const metrics = createQueryMetrics(host.meter, gate);
+  const metrics = createQueryMetrics(host.meter, [gate, sqlGate]);
   const { server, url } = await startHttp({
     listen,
     door,

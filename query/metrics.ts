@@ -21,11 +21,11 @@ export interface QueryMetrics {
   answered(route: string, status: number, millis: number): void;
 }
 
-export function createQueryMetrics(meter: Meter, gate: Gate): QueryMetrics {
+export function createQueryMetrics(meter: Meter, gates: readonly Gate[]): QueryMetrics {
   const { counter, histogram, observe } = instrumentsOf(meter, queryMetrics);
   const answers = counter('flamelake.query.answers');
   const duration = histogram('flamelake.query.duration');
-  observe('flamelake.query.running', (result) => result.observe(gate.running + gate.waiting));
+  observe('flamelake.query.running', (result) => result.observe(gates.reduce((sum, { running, waiting }) => sum + running + waiting, 0)));
   return {
     answered(answeredRoute, status, millis) {
       answers.add(1, { route: answeredRoute, status });
