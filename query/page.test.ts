@@ -215,6 +215,43 @@ describe.skipIf(!hasBrowser)('in a browser', () => {
     expect(await shown('path')).toBe('app › main');
   });
 
+  test('a page with tokens asks for one, once, and puts it nowhere', async () => {
+    const token = 'the-token-of-this-page-alone';
+    const tokenFile = lake.path('tokens');
+    await writeFile(tokenFile, `${token}\n`);
+    const logger = createLogger({ name: 'query', level: 'error', format: 'text', write: (line) => complaints.push(line) });
+    const locked = await startQuery(
+      { store: lake.url, listen: '127.0.0.1:0', door: { tokenFile }, reports: () => reports, metricsText: async () => '' },
+      { logger, meter: createMetricRegistry().meter },
+    );
+    const own = /http:\S+/.exec(locked.status().text)![0];
+    await page.goto(`${own}/?${range}`);
+    await page.locator('#sign-in').waitFor();
+    await page.fill('#token', 'some-other-token-than-that');
+    await page.keyboard.press('Enter');
+    await page.getByText('That is not a token of this page.').waitFor();
+    await page.fill('#token', token);
+    await page.keyboard.press('Enter');
+    await page.locator('#top tr').first().waitFor();
+    expect(await page.locator('#sign-in').isVisible()).toBe(false);
+    await page.reload();
+    await page.locator('#top tr').first().waitFor();
+    expect(await page.locator('#sign-in').isVisible()).toBe(false);
+    expect(page.url()).not.toContain(token);
+    expect(await page.evaluate('document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)')).toBe('{}{}');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page
+        .locator('#save summary')
+        .click()
+        .then(() => page.click('#save-collapsed')),
+    ]);
+    expect(await download.failure()).toBeNull();
+    // The browser tells of each answer that was a refusal.
+    complaints = complaints.filter((line) => !/status of 401/.test(line));
+    await locked.stop();
+  });
+
   test('50,000 frames with hostile names', async () => {
     const graph = bigGraph();
     expect(graph.nodes.frame.length).toBeGreaterThan(50_000);
