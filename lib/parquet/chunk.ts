@@ -1,6 +1,9 @@
-// One column chunk: at most a dictionary page and one data page (v2), what they say about themselves,
-// and the bounds that readers skip by.
-//   chunk = [header zstd(dictionary)] header repetition levels, definition levels, zstd(values)
+// One column chunk: at most a dictionary page and one data page, what they say about themselves, and the
+// bounds that readers skip by.
+//   chunk  = [header zstd(dictionary)] header zstd([levels: repetition] [levels: definition] values)
+//   levels = bytes:u32 hybrid
+// Data pages are v1, whose levels are compressed too: a list of structs repeats its levels in each field,
+// which in v2 pages was a quarter of a stack's bytes.
 import type { ColumnChunk, CompressionCodec, Encoding, SchemaElement, Statistics } from 'hyparquet';
 import type { ByteWriter } from 'hyparquet-writer';
 import { BloomBuilder } from 'hyparquet-writer/src/bloom.js';
@@ -35,7 +38,6 @@ interface Encoded {
 export class ChunkWriter {
   readonly #options: ChunkOptions;
   readonly #maker = new DictionaryMaker();
-  readonly #levels = new GrowingBytes();
   readonly #body = new GrowingBytes();
 
   constructor(options: ChunkOptions) {
@@ -45,8 +47,8 @@ export class ChunkWriter {
   write(writer: ByteWriter, column: Column, element: SchemaElement): WrittenChunk {
     const statistics = this.#options.statistics && column.statistics !== false;
     const start = writer.offset;
-    const { repetition, definition } = this.#putLevels(column);
     this.#body.clear();
+    this.#putLevels(column);
     const encoded = this.#encode(column, element, statistics);
     const { dictionary, encoding } = encoded;
     const small = this.#body.length + (dictionary?.bytes.length ?? 0) < compressBytesMin;
@@ -56,25 +58,16 @@ export class ChunkWriter {
     if (dictionary !== null) uncompressed += writeDictionary(writer, dictionary, compress);
     const dataOffset = writer.offset;
     const body = compress(this.#body.view());
-    const header = {
-      num_values: column.slots,
-      num_nulls: column.nulls,
-      num_rows: column.rows,
-      encoding,
-      definition_levels_byte_length: definition,
-      repetition_levels_byte_length: repetition,
-      is_compressed: !small,
-    };
-    const sizes = { uncompressed_page_size: this.#levels.length + this.#body.length, compressed_page_size: this.#levels.length + body.length };
-    writePageHeader(writer, { type: 'DATA_PAGE_V2', ...sizes, data_page_header_v2: header });
+    const header = { num_values: column.slots, encoding, definition_level_encoding: 'RLE', repetition_level_encoding: 'RLE' } as const;
+    const sizes = { uncompressed_page_size: this.#body.length, compressed_page_size: body.length };
+    writePageHeader(writer, { type: 'DATA_PAGE', ...sizes, data_page_header: header });
     uncompressed += writer.offset - dataOffset + sizes.uncompressed_page_size;
-    writer.appendBytes(this.#levels.view());
     writer.appendBytes(body);
     const chunk: ColumnChunk = {
       file_offset: BigInt(start),
       meta_data: {
         type: element.type!,
-        encodings: dictionary === null ? [encoding] : ['PLAIN', encoding],
+        encodings: [...(dictionary === null ? [] : (['PLAIN'] as const)), encoding, ...(column.levels.definitionMax > 0 ? (['RLE'] as const) : [])],
         path_in_schema: [...column.path],
         codec,
         num_values: BigInt(column.slots),
@@ -88,12 +81,16 @@ export class ChunkWriter {
     return { chunk, bloomFilter: encoded.bloomFilter };
   }
 
-  #putLevels({ levels, slots }: Column): { repetition: number; definition: number } {
-    this.#levels.clear();
-    if (levels.repetition !== null) putHybrid(this.#levels, levels.repetition, slots, 1);
-    const repetition = this.#levels.length;
-    if (levels.definition !== null) putHybrid(this.#levels, levels.definition, slots, bitWidth(levels.definitionMax));
-    return { repetition, definition: this.#levels.length - repetition };
+  #putLevels({ levels, slots }: Column): void {
+    if (levels.repetition !== null) this.#putSized(levels.repetition, slots, 1);
+    if (levels.definition !== null) this.#putSized(levels.definition, slots, bitWidth(levels.definitionMax));
+  }
+
+  #putSized(values: Uint32Array, length: number, width: number): void {
+    const at = this.#body.length;
+    this.#body.uint32(0);
+    putHybrid(this.#body, values, length, width);
+    this.#body.data.writeUInt32LE(this.#body.length - at - 4, at);
   }
 
   #encode(column: Column, element: SchemaElement, statistics: boolean): Encoded {
@@ -139,12 +136,14 @@ export class ChunkWriter {
   }
 
   #encodeBooleans(values: Uint32Array, statistics: boolean): Encoded {
-    const body = this.#body;
-    body.uint32(0);
-    putHybrid(body, values, values.length, 1);
-    body.data.writeUInt32LE(body.length - 4, 0);
+    const data = this.#body.room(Math.ceil(values.length / 8));
+    for (let at = 0; at < values.length; at += 8) {
+      let bits = 0;
+      for (let bit = 0; bit < 8 && at + bit < values.length; bit++) bits |= values[at + bit]! << bit;
+      data[this.#body.length++] = bits;
+    }
     const bounds = statistics && values.length > 0 ? { min_value: !values.includes(0), max_value: values.includes(1) } : {};
-    return { encoding: 'RLE', dictionary: null, bounds, bloomFilter: undefined };
+    return { encoding: 'PLAIN', dictionary: null, bounds, bloomFilter: undefined };
   }
 
   #putIndexes(dictionary: Dictionary): Pick<Encoded, 'encoding' | 'dictionary'> {
@@ -158,8 +157,8 @@ export class ChunkWriter {
     const body = this.#body;
     if (length === indexes.length) {
       // Each once: the dictionary is the column.
-      body.room(bytes.length).set(bytes.view(), 0);
-      body.length = bytes.length;
+      body.room(bytes.length).set(bytes.view(), body.length);
+      body.length += bytes.length;
       return;
     }
     for (let row = 0; row < indexes.length; row++) {
@@ -183,7 +182,7 @@ function writeDictionary(writer: ByteWriter, { bytes, length }: Dictionary, comp
 }
 
 function pagesOf({ dictionary, encoding }: Encoded) {
-  const data = { page_type: 'DATA_PAGE_V2' as const, encoding, count: 1 };
+  const data = { page_type: 'DATA_PAGE' as const, encoding, count: 1 };
   return dictionary === null ? [data] : [{ page_type: 'DICTIONARY_PAGE' as const, encoding: 'PLAIN' as const, count: 1 }, data];
 }
 

@@ -6,8 +6,8 @@ import type { GrowingBytes } from './growing-bytes.ts';
 
 /** The packer shifts in 32 bits: seven bits that wait and one value. */
 export const hybridWidthMax = 24;
-/** Shorter runs are as cheap packed. */
-const runMin = 8;
+/** A run costs about four bytes with the header of what is packed behind it; so many bits packed cost as much. */
+const runBitsMin = 32;
 
 export function bitWidth(valueMax: number): number {
   return 32 - Math.clz32(valueMax);
@@ -19,6 +19,7 @@ export function putHybrid(out: GrowingBytes, values: Uint32Array, length: number
     putRun(out, 0, length, width);
     return;
   }
+  const runMin = Math.max(8, Math.ceil(runBitsMin / width));
   let packedFrom = 0;
   let at = 0;
   while (at < length) {
