@@ -50,7 +50,7 @@ export const largeDecodesMax = 2;
  * Resident memory of the process, whatever is sent: 224 MiB for itself (Node, code, heap, two threads),
  * the bodies, and each of them once more where its parts are put together, decoded (zstd keeps a window)
  * or waits for the garbage collector. One body in JSON may add jsonHeapBytesMax, and each open connection
- * 64 KiB.
+ * its 70 KiB.
  */
 export const residentBytesMax = (messageBytesMax: number): number => 224 * 1024 * 1024 + 2 * inFlightBytesMax(messageBytesMax);
 /** How long a sender is asked to wait: one publish of our agent, long enough for a log to drain a bit. */
@@ -59,8 +59,11 @@ export const retrySeconds = 5;
 /** How long the last failure of the log counts as its state: two tries of a waiting sender. */
 export const troubleKnownMillis = 2 * retrySeconds * 1000;
 
-/** A host or a Collector holds one or two connections; a fleet of 8,000 fits. More are dropped and counted. */
-export const connectionsMax = 16_384;
+/**
+ * On each port. A host or a Collector holds one connection; more than a fleet of 8,000 are dropped and
+ * counted. An idle one with TLS takes 70 KiB, all of them 560 MiB.
+ */
+export const connectionsMax = 8_192;
 /** Requests on one HTTP/2 connection at a time. */
 export const streamsPerConnectionMax = 128;
 /** PING and SETTINGS of one connection: a client that measures its bandwidth sends one a round trip. */
