@@ -143,6 +143,8 @@ function lockStatements(files: readonly string[]): string {
   ].join('; ');
 }
 
+export const shortened = (line: string): string => (line.length > limits.errorCharsMax ? `${line.slice(0, limits.errorCharsMax).toWellFormed()}…` : line);
+
 /** DuckDB's message as one line; its caret picture is of no use without the line above it. */
 export function queryError(error: unknown): unknown {
   if (error instanceof PipelineError || !(error instanceof Error)) return error;
@@ -152,5 +154,5 @@ export function queryError(error: unknown): unknown {
     .map((line) => line.trim());
   if (first.startsWith('Out of Memory Error')) return memoryError(first);
   const hint = rest.find((line) => /^(Did you mean|Candidate|You might need)/.test(line));
-  return new PipelineError('query_failed', hint === undefined ? first : `${first} ${hint}`, { cause: error });
+  return new PipelineError('query_failed', shortened(hint === undefined ? first : `${first} ${hint}`), { cause: error });
 }

@@ -40,6 +40,8 @@ export const limits = {
   /** JSON text of all rows of an answer, and of one that goes to a file or a terminal. */
   answerBytesMax: 64 * MiB,
   printedBytesMax: 256 * MiB,
+  /** DuckDB quotes names of any length in its errors. */
+  errorCharsMax: 1_000,
   /** Rows of an answer that is not asked for more; an answer lives in memory as JSON. */
   rowsDefault: 10_000,
   rowsMax: 1_000_000,

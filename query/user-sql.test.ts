@@ -70,6 +70,8 @@ describe('refused', () => {
     ['parameters', () => 'SELECT $1'],
     ['a prepared statement', () => 'PREPARE x AS SELECT 1'],
     ['a transaction', () => 'BEGIN'],
+    ['a name of any length', () => `SELECT ${'x'.repeat(50_000)} FROM samples`],
+    ['a function of any length', () => `SELECT ${'f'.repeat(50_000)}(1)`],
     ['nothing', () => ''],
     ['no SQL', () => 'what is this'],
     ['far too much', () => `SELECT ${'1,'.repeat(100_000)}1`],
@@ -86,6 +88,7 @@ describe('refused', () => {
     expect(error).toMatchObject({ code: 'query_failed' });
     expect(error.message).not.toContain('\n');
     expect(error.message).not.toMatch(/root:|secret$/);
+    expect(error.message.length).toBeLessThan(1100);
   });
 
   test('after all that the lake is what it was, and is still answered from', async () => {

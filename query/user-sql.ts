@@ -3,7 +3,7 @@
 // network locks of engine.ts stand behind it, but some table functions (enable_logging …) change or
 // even abort the process without touching a setting.
 import { PipelineError } from '../lib/errors.ts';
-import type { Session } from './engine.ts';
+import { type Session, shortened } from './engine.ts';
 import { limits } from './limits.ts';
 import { macros } from './macros.ts';
 import { allViews } from './views.ts';
@@ -70,7 +70,7 @@ interface SyntaxTree {
 const firstLine = (text: string) => text.split('\n', 1)[0]!;
 
 function refuse(message: string): never {
-  throw new PipelineError('query_failed', message, { context: { reason: 'refused' } });
+  throw new PipelineError('query_failed', shortened(message), { context: { reason: 'refused' } });
 }
 
 /** What names the catalog's content, so that all of it must be there. */
