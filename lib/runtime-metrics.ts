@@ -22,7 +22,7 @@ export const runtimeMetrics = {
     kind: 'gauge',
     unit: 'By',
     description: 'Resident memory',
-    alert: 'above the bound of the stage in docs/operations.md for 10 minutes',
+    alert: 'above the bound of the stage in docs/bounds.md for 10 minutes',
   },
   'process.cpu.time': { kind: 'counter', unit: 's', description: 'CPU time used by the process', attributes: { 'cpu.mode': ['user', 'system'] } },
 } as const satisfies MetricTable;
