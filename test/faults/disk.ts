@@ -22,7 +22,8 @@ export interface Disk {
   snapshot(): void;
   /** The snapshot takes the place of what is there; nobody may have it open. */
   restore(): void;
-  remove(): void;
+  /** `keep`: the image stays, to be looked at. */
+  remove(keep: boolean): void;
 }
 
 const MiB = 2 ** 20;
@@ -75,8 +76,9 @@ function loopDisk(folder: string): Disk {
       renameSync(copy, image);
       attach();
     },
-    remove: () => {
+    remove: (keep) => {
       detach();
+      if (keep) return;
       rmSync(mount, { recursive: true });
       rmSync(image);
       rmSync(copy, { force: true });

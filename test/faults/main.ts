@@ -28,7 +28,15 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => st
 say(`seed ${seed}, ${faults} faults, in ${folder}`);
 try {
   const only = values.only?.split(';').map((name) => name.trim());
-  const report = await runFaults({ folder, seed, faults, signal: stopping.signal, onProgress: say, ...(only === undefined ? {} : { only }) });
+  const report = await runFaults({
+    folder,
+    seed,
+    faults,
+    keep: values.keep,
+    signal: stopping.signal,
+    onProgress: say,
+    ...(only === undefined ? {} : { only }),
+  });
   process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : text(report));
   process.exitCode = report.lost === 0 && report.doubled === 0 && report.wrong.length === 0 ? 0 : 1;
 } finally {

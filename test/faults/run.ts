@@ -16,6 +16,7 @@ export interface RunOptions {
   readonly seed: number;
   readonly faults: number;
   readonly only?: readonly string[];
+  readonly keep?: boolean;
   readonly onProgress?: (line: string) => void;
   /** No further fault; what was done is judged. */
   readonly signal?: AbortSignal;
@@ -46,7 +47,7 @@ export interface RunReport extends Verdict {
 /** Messages between a fault and the next one. */
 const movesMessages = 12;
 
-export async function runFaults({ folder, seed, faults, only, signal, onProgress = () => {} }: RunOptions): Promise<RunReport> {
+export async function runFaults({ folder, seed, faults, only, keep = false, signal, onProgress = () => {} }: RunOptions): Promise<RunReport> {
   const begun = performance.now();
   const python = findPython();
   const disk = openDisk(folder);
@@ -112,7 +113,7 @@ export async function runFaults({ folder, seed, faults, only, signal, onProgress
   } finally {
     await reader?.kill();
     await pipeline.killAll();
-    disk.remove();
+    disk.remove(keep);
   }
 }
 
