@@ -1,8 +1,13 @@
 // Retention over the real exporter: which dates go and which never, in what order, after a crash at every
 // call, with zombies, and that rows which come for a date that has gone are counted instead of stored.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStore } from '../lib/store/open.ts';
 import { raiseFloor, readFloor } from '../schemas/lake/floor.ts';
-import { dateDays, dateName, parseLakeFileKey, recordKey } from '../schemas/lake/paths.ts';
+import { dateDays, dateName, lakeFileKey, lakeTables, parseLakeFileKey, recordKey } from '../schemas/lake/paths.ts';
 import { encodeRecord, parseRecord } from '../schemas/lake/record.ts';
 import { rowsTopic } from '../schemas/topics.ts';
 import { readParquet } from '../test/model/read-parquet.ts';
@@ -207,6 +212,22 @@ describe('a pass', () => {
     expect([woken, order]).toEqual([true, ['samples', 'stacks']]);
     expect(dates()).not.toContain(oldest);
   });
+});
+
+test('on a directory, folders of a date go with their last file', async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'retention-'));
+  const store = await openStore(pathToFileURL(directory).href);
+  for (const table of lakeTables) {
+    for (const date of ['2026-11-22', '2026-11-23', '2026-11-24']) {
+      for (const hour of [9, 10]) await store.put(lakeFileKey(table, date, 0, hour, 1, 0), new Uint8Array(1000));
+    }
+  }
+  const moment = { nowMillis: Date.UTC(2026, 10, 24, 12), writer: 'test' };
+  expect(await retain(store, { retainBytes: 9000 }, moment)).toMatchObject({ moved: true, files: 4, bytes: 4000 });
+  expect(await retain(store, { retainBytes: 9000 }, moment)).toMatchObject({ moved: false, files: 0 });
+  for (const table of lakeTables) expect(readdirSync(path.join(directory, 'lake', table))).toEqual(['date=2026-11-23', 'date=2026-11-24']);
+  await store.close();
+  rmSync(directory, { recursive: true });
 });
 
 describe('an exporter', () => {
