@@ -34,6 +34,10 @@ mkdir -p "$(dirname "$venv")"
 lock=$venv.lock
 waited=0
 until mkdir "$lock" 2>/dev/null; do
+  if [ ! -w "$(dirname "$venv")" ]; then
+    echo "$(dirname "$venv") may not be written by this user; set FLAMELAKE_PYTHON to a Python that has what $requirements names" >&2
+    exit 1
+  fi
   waited=$((waited + 1))
   if [ "$waited" -gt 300 ]; then
     rmdir "$lock" 2>/dev/null || true
