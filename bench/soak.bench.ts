@@ -2,7 +2,7 @@
 // seconds, a page that asks every ten. `node bench/soak.bench.ts --minutes 30` (the default).
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePorts, killStarted, sql, startUp, temporaryFolder, type Up } from '../test/e2e/flamelake.ts';
+import { freePorts, killStarted, startUp, temporaryFolder, type Up } from '../test/e2e/flamelake.ts';
 import { commandLine, descendants } from '../test/e2e/processes.ts';
 import { until } from '../test/e2e/until.ts';
 import { generateLoad, type LoadMessage, loads } from './load.ts';
@@ -29,7 +29,7 @@ export const bench: Bench = async (size) => {
   try {
     await up.waitReady();
     const { samples, events } = await run(up, seconds * 1000, size === 'small' ? 500 : 5_000);
-    await until(`${events} rows`, visibleMillis, async () => Number((await sql(folder.path, 'SELECT sum(count)::BIGINT AS n FROM samples'))[0]!.n) === events);
+    await until(`${events} events in the lake`, visibleMillis, async () => (await eventsIn(up)) === events);
     await up.stop();
     return {
       input: `${events} events of ${hosts} hosts in ${seconds} s, all in the lake at the end`,
@@ -64,6 +64,11 @@ async function run(up: Up, forMillis: number, everyMillis: number): Promise<{ sa
   }
   clearInterval(looking);
   return { samples, events };
+}
+
+async function eventsIn(up: Up): Promise<number> {
+  const answer = await fetch(`${up.http}/api/v1/sql?q=${encodeURIComponent('SELECT sum(count)::BIGINT FROM samples')}`);
+  return Number(((await answer.json()) as { rows: [[number]] }).rows[0][0]);
 }
 
 async function send(up: Up, { body, events }: LoadMessage): Promise<number> {

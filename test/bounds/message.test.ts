@@ -154,7 +154,7 @@ describe('rows of a message', () => {
     expect(bytesForByte * messageBytesMaxDefault + bytesForRow * observationsMax).toBeLessThanOrEqual(valueBytesMax);
   });
 
-  const bytes = 1 << 18;
+  const bytes = 1 << 17;
   const now = Buffer.alloc(8);
   now.writeBigUInt64LE(BigInt(Date.now()) * 1_000_000n);
   /** A sample with one timestamp is one row. */
