@@ -5,6 +5,7 @@ import { foldKey, foldPrefix, foldRecords, parseFoldKey, parseRecordKey, recordK
 import { type CommitRecord, encodeRecord, recordVersion } from '../schemas/lake/record.ts';
 import { seeded } from '../schemas/otlp/testing-data.ts';
 import { MemoryStore } from '../test/model/memory-store.ts';
+import { recordsInWindow } from './digest-records.ts';
 import { foldOldRecords } from './fold.ts';
 import { foldAfterMillis } from './limits.ts';
 import { putRecord, readHead, readRecord } from './records.ts';
@@ -55,6 +56,13 @@ describe('records that are a day old', () => {
     expect(await single(store)).toEqual(Array.from({ length: 50 }, (_unused, index) => 201 + index));
     await expectWhole(store, 250);
     expect(await foldOldRecords(store, 0, tomorrow)).toBe(0);
+  });
+
+  test('still count for the window of digests, as far as it reaches', async () => {
+    const store = await chain(250);
+    await foldOldRecords(store, 0, tomorrow);
+    const window = await recordsInWindow(store, (await readHead(store, 0))!);
+    expect(window.map(({ seq }) => seq)).toEqual(Array.from({ length: 250 }, (_unused, index) => 250 - index));
   });
 
   test('stay where the hundred is not whole: its end is the head, one is young, one is missing', async () => {
