@@ -52,7 +52,7 @@ function unresolved(batch: Batch, stack: number): number {
 }
 
 /** Frames of all these stacks. */
-export function countFrames(batch: Batch, stacks: Uint32Array): number {
+function countFrames(batch: Batch, stacks: Uint32Array): number {
   let frames = 0;
   for (const stack of stacks) frames += depthOf(batch, stack);
   return frames;

@@ -39,6 +39,7 @@ export class ChunkWriter {
   readonly #options: ChunkOptions;
   readonly #maker = new DictionaryMaker();
   readonly #body = new GrowingBytes();
+  readonly #sharedLevels = new WeakMap<Uint32Array, Uint8Array>();
 
   constructor(options: ChunkOptions) {
     this.#options = options;
@@ -82,15 +83,24 @@ export class ChunkWriter {
   }
 
   #putLevels({ levels, slots }: Column): void {
-    if (levels.repetition !== null) this.#putSized(levels.repetition, slots, 1);
-    if (levels.definition !== null) this.#putSized(levels.definition, slots, bitWidth(levels.definitionMax));
+    const { repetition, definition, definitionMax, shared } = levels;
+    if (repetition !== null) this.#putSized(repetition, slots, 1, shared?.includes(repetition) === true);
+    if (definition !== null) this.#putSized(definition, slots, bitWidth(definitionMax), shared?.includes(definition) === true);
   }
 
-  #putSized(values: Uint32Array, length: number, width: number): void {
-    const at = this.#body.length;
-    this.#body.uint32(0);
-    putHybrid(this.#body, values, length, width);
-    this.#body.data.writeUInt32LE(this.#body.length - at - 4, at);
+  #putSized(levels: Uint32Array, length: number, width: number, isShared: boolean): void {
+    const known = isShared ? this.#sharedLevels.get(levels) : undefined;
+    const body = this.#body;
+    if (known !== undefined) {
+      body.room(known.length).set(known, body.length);
+      body.length += known.length;
+      return;
+    }
+    const at = body.length;
+    body.uint32(0);
+    putHybrid(body, levels, length, width);
+    body.data.writeUInt32LE(body.length - at - 4, at);
+    if (isShared) this.#sharedLevels.set(levels, new Uint8Array(body.view(at)));
   }
 
   #encode(column: Column, element: SchemaElement, statistics: boolean): Encoded {

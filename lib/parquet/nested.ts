@@ -81,6 +81,8 @@ export class ListSlots {
   readonly #distinct: Uint32Array;
   readonly #definition: Uint32Array;
   readonly #codes: Uint32Array;
+  /** By level and greatest level, since the same levels are other bytes under another width. */
+  readonly #uniform = new Map<string, Uint32Array>();
 
   /** Elements are numbers below `elementsMax`; `count` of them are in all lists together. */
   constructor(rows: number, count: number, elementsMax: number, lengthOf: (row: number) => number, elementOf: (row: number, position: number) => number) {
@@ -116,18 +118,17 @@ export class ListSlots {
   /** A field that every element has. */
   required(path: readonly string[], bitOf: (element: number) => number, values: (codes: Uint32Array) => Values): Column {
     const bits = this.#distinct.map(bitOf);
-    let at = 0;
-    for (let slot = 0; slot < this.#slots; slot++) {
-      const place = this.#places[slot]!;
-      this.#definition[slot] = place === noElement ? 0 : 1;
-      if (place !== noElement) this.#codes[at++] = bits[place]!;
-    }
-    return this.#column(path, this.#empty, 1, values(this.#codes.subarray(0, at)));
+    const codes = this.#take(bits);
+    return this.#column(path, this.#empty, this.#levels(1, 1), 1, values(codes));
   }
 
   /** A field that is NULL where its code is 0. */
   optional(path: readonly string[], codeOf: (element: number) => number, values: (codes: Uint32Array) => Values): Column {
     const of = this.#distinct.map(codeOf);
+    let nulls = 0;
+    for (let place = 0; place < of.length; place++) if (of[place] === 0) nulls++;
+    if (nulls === 0) return this.#column(path, this.#empty, this.#levels(2, 2), 2, values(this.#take(of)));
+    if (nulls === of.length) return this.#column(path, this.#slots, this.#levels(1, 2), 2, values(new Uint32Array(0)));
     const [slots, places, definition, codes] = [this.#slots, this.#places, this.#definition, this.#codes];
     let at = 0;
     for (let slot = 0; slot < slots; slot++) {
@@ -136,12 +137,43 @@ export class ListSlots {
       definition[slot] = code === 0 ? (place === noElement ? 0 : 1) : 2;
       if (code !== 0) codes[at++] = code;
     }
-    return this.#column(path, slots - at, 2, values(codes.subarray(0, at)));
+    return this.#column(path, slots - at, definition, 2, values(codes.subarray(0, at)));
   }
 
-  #column(path: readonly string[], nulls: number, definitionMax: number, values: Values): Column {
-    const levels = { repetition: this.#repetition, definition: this.#definition, definitionMax };
-    return { path, rows: this.#rows, slots: this.#slots, nulls, levels, values, statistics: false };
+  /** What every element has, slot by slot. */
+  #take(of: Uint32Array): Uint32Array {
+    const [slots, places, codes] = [this.#slots, this.#places, this.#codes];
+    let at = 0;
+    for (let slot = 0; slot < slots; slot++) {
+      const place = places[slot]!;
+      if (place !== noElement) codes[at++] = of[place]!;
+    }
+    return codes.subarray(0, at);
+  }
+
+  /** Definition levels that are the same for each element, 0 where a list is empty. */
+  #levels(level: number, definitionMax: number): Uint32Array {
+    const key = `${level} of ${definitionMax}`;
+    let levels = this.#uniform.get(key);
+    if (levels === undefined) {
+      levels = new Uint32Array(this.#slots).fill(level);
+      if (this.#empty > 0) for (let slot = 0; slot < this.#slots; slot++) if (this.#places[slot] === noElement) levels[slot] = 0;
+      this.#uniform.set(key, levels);
+    }
+    return levels;
+  }
+
+  #column(path: readonly string[], nulls: number, definition: Uint32Array, definitionMax: number, values: Values): Column {
+    const shared = definition === this.#definition ? [this.#repetition] : [this.#repetition, definition];
+    return {
+      path,
+      rows: this.#rows,
+      slots: this.#slots,
+      nulls,
+      levels: { repetition: this.#repetition, definition, definitionMax, shared },
+      values,
+      statistics: false,
+    };
   }
 }
 

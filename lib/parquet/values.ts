@@ -40,6 +40,8 @@ export interface Levels {
   readonly repetition: Uint32Array | null;
   readonly definition: Uint32Array | null;
   readonly definitionMax: number;
+  /** Arrays that other columns have too and nobody changes: their bytes are made once. */
+  readonly shared?: readonly Uint32Array[];
 }
 
 /** One leaf of the schema in one row group. */
