@@ -23,7 +23,8 @@ export async function readSnapshot(store: Store, range: TimeRange): Promise<Snap
   const isKept = ({ date }: { date: string }) => floor === null || date >= floor.date;
   const lake = [];
   for (const table of lakeTables) {
-    for (const prefix of datePrefixes(`lake/${table}/`, range)) lake.push(...named(await listAll(store, prefix), parseLakeFileKey).filter(isKept));
+    for (const prefix of datePrefixes(`lake/${table}/`, range))
+      lake.push(...named(await listAll(store, prefix, limits.namesMax), parseLakeFileKey).filter(isKept));
   }
   const listed = new Set(lake.map((file) => file.key));
   const heads = await Promise.all(records.map((record) => placeHead(store, record, listed, (name) => inRange(name, range) && isKept(name))));
@@ -77,13 +78,20 @@ export function datePrefixes(tablePrefix: string, range: TimeRange): string[] {
 
 const pageKeys = 1000;
 
-export async function listAll(store: Store, prefix: string): Promise<StoreEntry[]> {
+/** Throws query_failed where more than `namesMax` are there. */
+export async function listAll(store: Store, prefix: string, namesMax = Number.POSITIVE_INFINITY): Promise<StoreEntry[]> {
   const entries: StoreEntry[] = [];
   for (;;) {
     const after = entries.at(-1)?.key;
     const page = await store.list(prefix, { limit: pageKeys, ...(after === undefined ? {} : { after }) });
     entries.push(...page);
     if (page.length < pageKeys) return entries;
+    if (entries.length > namesMax) {
+      throw new PipelineError(
+        'query_failed',
+        `${prefix} holds more than ${namesMax} files, too many to look through for one query; narrow it with from and to`,
+      );
+    }
   }
 }
 

@@ -17,6 +17,8 @@ export const limits = {
   threads: Math.max(1, Math.min(4, availableParallelism())),
   /** Plans with more files than this take seconds before they read a row; a year of one host is about 35,000. */
   filesMax: 50_000,
+  /** Names that are held while the files of a query are looked for, of a table: 40 MB. A range of at most 40 days is listed day by day. */
+  namesMax: 200_000,
   /** How often a query starts anew because a file was deleted (retention, hot objects) between listing and reading. */
   snapshotAttempts: 4,
   /** Characters of a user's SQL; the longest sane query has a few thousand. */

@@ -6,7 +6,7 @@ import { World } from './world.ts';
 
 const MiB = 2 ** 20;
 const reserve = 64 * MiB;
-const patienceMillis = 60_000;
+const patienceMillis = 120_000;
 const place = process.argv[2]!;
 const ballast = join(place, 'ballast');
 

@@ -8,7 +8,7 @@ const MiB = 2 ** 20;
 const logBytesMax = 32 * MiB;
 /** Of 1 MiB each. */
 const messages = (3 * logBytesMax) / MiB;
-const patienceMillis = 60_000;
+const patienceMillis = 120_000;
 
 const folder = temporaryFolder('log-full');
 const world = new World(folder.path, { logBytesMax, diskReserveBytes: 64 * MiB });
