@@ -145,6 +145,11 @@ export function createMetrics(meter: Meter): ExporterMetrics {
   const retries = counter('flamelake.exporter.retries');
   const retainedFiles = counter('flamelake.exporter.retention.files');
   const retainedBytes = counter('flamelake.exporter.retention.bytes');
+  /** A loss that is the first of its series has not grown in the eyes of an alert. */
+  const countFromZero = (held: number) => {
+    for (const reason of exporterLossReasons) losses.add(0, { shard: held, reason });
+    malformed.add(0, { shard: held });
+  };
   return {
     appended(shard, counts) {
       const at = { shard };
@@ -179,7 +184,10 @@ export function createMetrics(meter: Meter): ExporterMetrics {
       const observables = names.map((name) => [observable(name), gaugesOfShard[name]] as const);
       meter.addBatchObservableCallback(
         async (result) => {
-          for (const each of await gauges()) for (const [handle, read] of observables) result.observe(handle, read(each), { shard: each.shard });
+          for (const each of await gauges()) {
+            countFromZero(each.shard);
+            for (const [handle, read] of observables) result.observe(handle, read(each), { shard: each.shard });
+          }
         },
         observables.map(([handle]) => handle),
       );

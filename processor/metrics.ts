@@ -37,8 +37,8 @@ export const processorMetrics = {
   'flamelake.processor.dead_letters': {
     kind: 'counter',
     unit: '{message}',
-    description: 'Messages that could not be taken, kept in flamelake.dead, by reason',
-    attributes: { reason: 'code of the error' },
+    description: 'Messages that could not be taken, kept in flamelake.dead, by reason: the code of the error',
+    attributes: { reason: ['message_malformed', 'message_too_large', 'message_version', 'message_crashes'] },
     alert: 'any increase: a sender writes what nobody can read, or this version has a fault; the log line has the reason',
   },
   'flamelake.processor.dead_letters_removed': {

@@ -26,8 +26,22 @@ export interface Gauges {
 }
 
 const transports = ['grpc', 'http'] as const;
-const refusalReasons =
-  'malformed, version, too_large, encoding, overloaded, unauthenticated, origin, internal, or the code of what keeps the log from taking it (log_full, log_unavailable, …)';
+/** Counted from 0 on; whatever else keeps the log from taking a message comes under its error's code. */
+const refusalReasons = [
+  'malformed',
+  'version',
+  'too_large',
+  'encoding',
+  'content_type',
+  'path',
+  'method',
+  'origin',
+  'unauthenticated',
+  'overloaded',
+  'log_full',
+  'log_unavailable',
+  'internal',
+] as const;
 
 export const receiverMetrics = {
   'flamelake.receiver.requests': {
