@@ -40,8 +40,9 @@ export class KnownStacks {
     const tag = tagOf(date, shard);
     if (tag === emptyTag) return;
     if (this.#current.count >= this.#entriesMax) {
+      const oldest = this.#previous;
       this.#previous = this.#current;
-      this.#current = this.#generation();
+      this.#current = emptied(oldest);
     }
     const slot = this.#find(this.#current, id, tag);
     if (slot < 0) return;
@@ -52,8 +53,8 @@ export class KnownStacks {
   }
 
   clear(): void {
-    this.#current = this.#generation();
-    this.#previous = this.#generation();
+    emptied(this.#current);
+    emptied(this.#previous);
   }
 
   #generation(): Generation {
@@ -72,6 +73,13 @@ export class KnownStacks {
       slot = (slot + 1) & (this.#slots - 1);
     }
   }
+}
+
+/** Its memory stays: a new one would be had from the kernel page by page. */
+function emptied(generation: Generation): Generation {
+  generation.words.fill(0);
+  generation.count = 0;
+  return generation;
 }
 
 /** Dates from 1970 to 4840 have a tag of their own; others are never known. */

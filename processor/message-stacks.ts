@@ -103,13 +103,9 @@ export class MessageStacks {
     return stack;
   }
 
-  /** Locations that are frames, leaf first. */
-  frames(stack: Stack): number[] {
-    const { length, start, locations } = this.#tables.otlp.dictionary.stacks;
-    const frames: number[] = [];
-    if (stack.index >= length) return frames;
-    for (let at = start[stack.index]!; at < start[stack.index + 1]!; at++) if (this.#kinds[locations[at]!] !== kinds.cut) frames.push(locations[at]!);
-    return frames;
+  /** Of a location in a stack that was asked for: it is no frame, it only says why the stack ends. */
+  isCut(location: number): boolean {
+    return this.#kinds[location] === kinds.cut;
   }
 
   location(index: number): Location {

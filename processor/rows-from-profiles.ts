@@ -11,7 +11,7 @@ import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts
 import { valueText } from './attribute-values.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { addLossRow, lossStackId } from './losses.ts';
-import { framesOf, type NameOf } from './message-frames.ts';
+import { FrameRows, type NameOf } from './message-frames.ts';
 import { hexWord, type MessageStacks, type Stack } from './message-stacks.ts';
 import type { PreparedMessage, PreparedProfile } from './prepared-message.ts';
 import { clampInt64, type Shape, scaled, scopesWithCpuTime, shapeOf } from './profile-shape.ts';
@@ -93,16 +93,10 @@ interface CurrentProfile extends PreparedProfile {
   readonly plain: [ServiceResource | null, ServiceResource | null];
 }
 
-interface FrameRange {
-  readonly first: number;
-  readonly end: number;
-}
-
 /** This message's part of an output. */
 interface ShardRows {
   readonly output: ShardOutput;
-  /** Frame rows of a location, by its index. */
-  readonly frames: Map<MessageStacks, Map<number, FrameRange>>;
+  readonly frames: Map<MessageStacks, FrameRows>;
   readonly resources: Map<ServiceResource, number>;
   /** The one that was asked for last, as nearly all are. */
   lastResource: ServiceResource | null;
@@ -396,26 +390,13 @@ class MessageRows {
     output.added.add(key);
     output.sent.push({ words: words.slice(), date });
     output.builder.beginStack({ id: use.id, date, serviceName: service.name, cut: stack.cut });
-    let known = shard.frames.get(stacks);
-    if (known === undefined) {
-      known = new Map();
-      shard.frames.set(stacks, known);
+    let frames = shard.frames.get(stacks);
+    if (frames === undefined) {
+      frames = new FrameRows(this.#message, stacks, output.builder, this.#target.nameOf);
+      shard.frames.set(stacks, frames);
     }
-    for (const location of stacks.frames(stack)) {
-      let range = known.get(location);
-      if (range === undefined) {
-        range = this.#addFrames(output.builder, stacks, location);
-        known.set(location, range);
-      }
-      for (let row = range.first; row < range.end; row++) output.builder.stackFrame(row);
-    }
+    frames.append(stack);
     this.#counts.stacks++;
-  }
-
-  #addFrames(builder: RowsBuilder, stacks: MessageStacks, index: number): FrameRange {
-    const frames = framesOf(this.#message, index, stacks.location(index), this.#target.nameOf);
-    const rows = frames.map((frame) => builder.addFrame(frame));
-    return { first: rows[0]!, end: rows.at(-1)! + 1 };
   }
 }
 

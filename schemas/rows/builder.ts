@@ -64,6 +64,20 @@ export interface FrameRow {
   readonly address?: bigint;
 }
 
+/** A frame by string indices that this builder gave, 64-bit numbers as [low, high]. */
+export interface FrameWords {
+  function: number;
+  systemName: number;
+  file: number;
+  type: number;
+  mapping: number;
+  buildId: number;
+  inlined: 0 | 1;
+  readonly line: [number, number];
+  readonly column: [number, number];
+  readonly address: [number, number];
+}
+
 export interface StackRow {
   /** 32 lower hex digits. */
   readonly id: string;
@@ -207,9 +221,7 @@ export class RowsBuilder {
 
   /** Returns the frame's index in the table, for stackFrame; the table does not look for equal ones. */
   addFrame(frame: FrameRow): number {
-    const row = this.#frames.length;
-    if (row === this.#frames.function.length) this.#frames = grown(this.#frames);
-    this.#frames.length = row + 1;
+    const row = this.#nextFrame();
     const columns = this.#frames;
     columns.function[row] = this.string(frame.function ?? '');
     columns.systemName[row] = this.string(frame.systemName ?? '');
@@ -221,6 +233,35 @@ export class RowsBuilder {
     columns.mapping[row] = this.string(frame.mapping ?? '');
     columns.buildId[row] = this.string(frame.buildId ?? '');
     columns.address[row] = frame.address ?? 0n;
+    return row;
+  }
+
+  /** As addFrame, for the hot path. */
+  addFrameWords(frame: FrameWords): number {
+    const row = this.#nextFrame();
+    const columns = this.#frames;
+    columns.function[row] = frame.function;
+    columns.systemName[row] = frame.systemName;
+    columns.file[row] = frame.file;
+    columns.inlined[row] = frame.inlined;
+    columns.type[row] = frame.type;
+    columns.mapping[row] = frame.mapping;
+    columns.buildId[row] = frame.buildId;
+    putHalves(columns.line, row, frame.line);
+    putHalves(columns.column, row, frame.column);
+    putHalves(columns.address, row, frame.address);
+    return row;
+  }
+
+  /** The index that the next frame will get. */
+  get frames(): number {
+    return this.#frames.length;
+  }
+
+  #nextFrame(): number {
+    const row = this.#frames.length;
+    if (row === this.#frames.function.length) this.#frames = grown(this.#frames);
+    this.#frames.length = row + 1;
     return row;
   }
 
@@ -320,6 +361,12 @@ function putWhole(column: BigInt64Array, row: number, value: number): void {
   words.setInt32(4, high, true);
   words.setUint32(0, value - high * 2 ** 32, true);
   column[row] = words.getBigInt64(0, true);
+}
+
+function putHalves(column: BigInt64Array | BigUint64Array, row: number, [low, high]: readonly [number, number]): void {
+  words.setUint32(0, low, true);
+  words.setUint32(4, high, true);
+  column[row] = column instanceof BigInt64Array ? words.getBigInt64(0, true) : words.getBigUint64(0, true);
 }
 
 const words = new DataView(new ArrayBuffer(8));
