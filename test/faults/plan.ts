@@ -43,7 +43,7 @@ const shares: readonly { readonly kind: FaultKind; readonly window?: WindowName;
   { kind: 'window', window: 'rows appended, not remembered', weight: 4 },
   { kind: 'window', window: 'hot object written', weight: 3 },
   { kind: 'window', window: 'stack ids indexed', weight: 2 },
-  { kind: 'kill', weight: 15 },
+  { kind: 'kill', weight: 11 },
   { kind: 'power loss', weight: 10, needsDisk: true },
   { kind: 'power loss in a window', weight: 4, needsDisk: true },
   { kind: 'stop', weight: 7 },
