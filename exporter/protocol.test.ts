@@ -421,6 +421,20 @@ describe('racing exporters', () => {
     expect(published(await rowsSeen())).toEqual(valuesOf(first, second, third));
   });
 
+  test('one that is told to stop after another has published what it has not read, ends', async () => {
+    const [first, second] = [profile([1]), profile([2])];
+    await send(-1, 1, [segment(1, [first])]);
+    await world.settle(start('a'));
+    const slow = start('slow');
+    await slow.shard.step();
+    await send(1, 2, [segment(2, [second])]);
+    await world.settle(exporters[0]!);
+    expect((await world.log.range(rowsTopic, 0)).start).toBe(2);
+    await slow.shard.stop();
+    expect(world.messages.filter((line) => line.includes('messages are lost'))).toEqual([]);
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
+  });
+
   test('an attempt that slept for more than an hour is begun anew, since its staging may be swept', async () => {
     let slept = false;
     const sleeper: Faults = {

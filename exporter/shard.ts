@@ -482,7 +482,7 @@ export class Shard {
   async #drain(): Promise<void> {
     const { log, shard, limits } = this.#options;
     const { end } = await log.range(rowsTopic, shard);
-    while (this.#next < end && !this.#refused && !isFull(this.#open, limits)) await this.#read(0);
+    while (this.#next < end && !this.#refused && !this.#mustLoad && !isFull(this.#open, limits)) await this.#read(0);
     await this.#writeHot();
   }
 }

@@ -44,14 +44,14 @@ export class Ledger {
     for (let offset = from + 1; offset <= to; offset++) this.#sent[shard]!.add(sourceName({ logId, partition, offset }));
   }
 
-  /** Input offsets below `end` go away; `isTold` where a processor has been there before. */
-  inputDestroyed(logId: string, partition: number, end: number, isTold: boolean): void {
+  /** Input offsets below `end` go away; `isTold`: a processor has been there before, and the shard has a record. */
+  inputDestroyed(logId: string, partition: number, end: number, isTold: (shard: number) => boolean): void {
     for (let offset = 0; offset < end; offset++) {
       const name = sourceName({ logId, partition, offset });
       for (let shard = 0; shard < this.#shards; shard++) {
         if (this.#sent[shard]!.has(name)) continue;
         this.#destroyed[shard]!.add(name);
-        if (!isTold) this.#untold[shard]!.add(name);
+        if (!isTold(shard)) this.#untold[shard]!.add(name);
       }
     }
   }

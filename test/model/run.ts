@@ -60,6 +60,8 @@ class Run {
   readonly #shape: ProfileShape;
   /** Whether this run's world destroys what was not safe yet: retention, topics made anew. */
   readonly #isHarmful: boolean;
+  /** Two in some runs: each takes the shards for its own. */
+  #exportersLeast: number;
   #processors: Running[] = [];
   #exporters: Running[] = [];
   /** The member of the group that has the input's partitions. */
@@ -83,6 +85,7 @@ class Run {
     this.#snapshot = new SnapshotReader(store, shards);
     this.#ledger = new Ledger(shards);
     this.#isHarmful = random.chance(0.3) || hooks.isHarmful === true;
+    this.#exportersLeast = random.pick([1, 1, 2]);
     log.trims = random.chance(0.6);
     log.onAppend = (topic, partition, value) => {
       if (topic === rowsTopic) this.#ledger.rowsAppended(partition, value);
@@ -101,7 +104,7 @@ class Run {
       hooks,
       directory: mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'flamelake-model-')),
       partitions: random.pick([1, 2]),
-      faultShare: random.pick([0.005, 0.02, 0.06]),
+      faultShare: random.pick([0.01, 0.03, 0.1]),
       knownStacksMax: random.pick([4, 1024]),
       limits: {
         publishIntervalMillis: random.pick([300, 3_000, 15_000]),
@@ -212,7 +215,7 @@ class Run {
     // A frozen one is replaced after a while and becomes a zombie.
     const replaces = (running: readonly Running[]) => !awake(running) && (running.every(({ process }) => !process.alive) || this.#random.chance(0.05));
     if (replaces(this.#processors)) this.#beginProcessor();
-    if (replaces(this.#exporters)) this.#beginExporter();
+    if (replaces(this.#exporters) || this.#alive(this.#exporters).length < this.#exportersLeast) this.#beginExporter();
   }
 
   #beginProcessor(): void {
@@ -353,7 +356,8 @@ class Run {
     const to = this.#random.between(start + 1, end);
     counts.add('input retention');
     this.scheduler.note(`retention takes ${profilesTopic}/${partition} below ${to}`);
-    this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, to, log.positionOf(processorGroup, profilesTopic, partition) !== null);
+    const hasProcessor = log.positionOf(processorGroup, profilesTopic, partition) !== null;
+    this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, to, (shard) => hasProcessor && this.#snapshot.hasRecord(shard));
     log.retain(profilesTopic, partition, to);
   }
 
@@ -405,7 +409,7 @@ class Run {
     if (topics.includes(profilesTopic)) {
       counts.add('input made anew');
       for (let partition = 0; partition < partitions; partition++) {
-        this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, log.rangeOf(profilesTopic, partition).end, false);
+        this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, log.rangeOf(profilesTopic, partition).end, () => false);
       }
       anew(profilesTopic);
     }
@@ -417,6 +421,7 @@ class Run {
   /** Nothing goes wrong any more: zombies do what they still can, then everything comes to rest. */
   async #calmDown(): Promise<void> {
     this.#place.faultShare = 0;
+    this.#exportersLeast = 1;
     for (const { process } of this.#alive([...this.#processors, ...this.#exporters])) if (process.frozen) this.#wake(process);
     for (let step = this.#random.below(150); step > 0; step--) {
       this.#keepRunning();
