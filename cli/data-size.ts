@@ -11,7 +11,7 @@ export interface DataSize {
 }
 
 /** Folders that are named even where they are not there yet; the rest of what is found counts as `other`. */
-export const dataParts = ['log', 'lake', 'hot', 'commits', 'digests', 'carry', 'staging', 'index', 'tmp', 'other'] as const;
+export const dataParts = ['log', 'lake', 'hot', 'commits', 'folds', 'digests', 'carry', 'staging', 'index', 'tmp', 'other'] as const;
 
 export async function measureData(dir: string): Promise<DataSize> {
   const bytes = new Map<string, number>(dataParts.map((part) => [part, 0]));

@@ -15,7 +15,7 @@ const waitMillis = 60_000;
 const flags = ['--no-agent', '--publish-interval', '1s'];
 
 /** The steps, in order. */
-const steps = [['lake.json', 'commits', 'digests', 'carry'], ['staging'], ['lake']] as const;
+const steps = [['lake.json', 'commits', 'folds', 'digests', 'carry'], ['staging'], ['lake'], ['floor.json']] as const;
 
 async function main(): Promise<void> {
   const folder = temporaryFolder('backup');
