@@ -34,7 +34,8 @@ const mapping = (name: string, ids: { gnu?: string | null; go?: string | null; h
   isMarkedFileOffset: false,
 });
 const ask = async (wanted: Mapping, address: bigint, options: { pid?: number; isFileOffset?: boolean } = {}) => {
-  await symbols.prepare([{ mapping: wanted, pid: options.pid === undefined ? null : BigInt(options.pid) }]);
+  // A busy machine may take longer to read a table than one batch waits for it; where nothing is being read nothing waits.
+  for (let batch = 0; batch < 8; batch++) await symbols.prepare([{ mapping: wanted, pid: options.pid === undefined ? null : BigInt(options.pid) }]);
   return symbols.nameOf(wanted, address, options.isFileOffset ?? false);
 };
 
