@@ -53,7 +53,7 @@ async function main(): Promise<number> {
   const next = async (): Promise<void> => {
     for (let job = jobs.shift(); job !== undefined && !stop.signal.aborted; job = jobs.shift()) {
       const signal = Number.isFinite(millisMax) ? AbortSignal.any([stop.signal, AbortSignal.timeout(millisMax)]) : stop.signal;
-      const watched = await watchWorker([job], progress(job), signal);
+      const watched = await watchWorker([job], { onCounts: progress(job), signal });
       results.push({ job, watched });
       process.stdout.write(`${line(job, watched)}\n`);
       if (watched.finding !== null) {

@@ -7,7 +7,7 @@ import type { Target } from './target.ts';
 import type { WorkerMessage } from './worker.ts';
 
 /** One input takes milliseconds. Far above what a busy machine can make of it. */
-const hangMillis = 60_000;
+const hangMillisMax = 60_000;
 
 export interface Job {
   readonly target: Target;
@@ -35,8 +35,16 @@ export interface Watched {
   readonly millis: number;
 }
 
-/** `onCounts` is told as it goes on; `signal` ends it early, which is no finding. */
-export function watchWorker(jobs: readonly Job[], onCounts: (counts: Counts) => void = () => {}, signal?: AbortSignal): Promise<Watched> {
+export interface WatchOptions {
+  /** Told as it goes on. */
+  readonly onCounts?: (counts: Counts) => void;
+  /** Ends it early, which is no finding. */
+  readonly signal?: AbortSignal;
+  /** How long it may say nothing once it has begun. */
+  readonly hangMillis?: number;
+}
+
+export function watchWorker(jobs: readonly Job[], { onCounts = () => {}, signal, hangMillis = hangMillisMax }: WatchOptions = {}): Promise<Watched> {
   const folder = mkdtempSync(path.join(tmpdir(), 'flamelake-fuzz-'));
   const seedFile = path.join(folder, 'seed');
   const args = [seedFile, ...jobs.flatMap(({ target, fromSeed, runs }) => [target.name, String(fromSeed), String(runs)])];
@@ -58,7 +66,8 @@ export function watchWorker(jobs: readonly Job[], onCounts: (counts: Counts) => 
       failure = `no answer within ${hangMillis / 1000} s`;
       child.kill('SIGKILL');
     };
-    let timer = setTimeout(hang, hangMillis);
+    // Loading takes longer than any input.
+    let timer = setTimeout(hang, hangMillisMax);
     const stop = (): void => void child.kill('SIGKILL');
     signal?.addEventListener('abort', stop, { once: true });
     child.on('message', (message: WorkerMessage) => {
@@ -68,7 +77,7 @@ export function watchWorker(jobs: readonly Job[], onCounts: (counts: Counts) => 
         name = message.target;
         Object.assign(before, counts);
       } else if (message.kind === 'failed') failure = `${message.where}: ${message.error}`;
-      else {
+      else if (message.kind === 'counts') {
         counts.fed = before.fed + message.fed;
         counts.taken = before.taken + message.taken;
         counts.refused = before.refused + message.refused;

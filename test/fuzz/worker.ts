@@ -3,13 +3,16 @@
 // The seed in work stands in FILE before it is fed, so that whoever watches can name it afterwards.
 import { openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { feedInput, makeInput, type Verdict } from './target.ts';
+import { brokenTargets } from './targets/broken.ts';
 import { targets } from './targets.ts';
 
-/** To the one who watches; `failed` is the last. */
+/** To the one who watches; `failed` or `done` is the last. */
 export type WorkerMessage =
   | { readonly kind: 'begins'; readonly target: string }
   | { readonly kind: 'counts'; readonly fed: number; readonly taken: number; readonly refused: number; readonly residentBytes: number }
+  | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly where: string; readonly error: string };
 
 export const corpusFolder = path.join(import.meta.dirname, 'corpus');
@@ -20,16 +23,18 @@ const residentBytesMax = 900 * 1024 * 1024;
 if (process.send !== undefined && process.argv[2] !== undefined) await workAll(process.argv[2], process.argv.slice(3));
 
 async function workAll(file: string, words: readonly string[]): Promise<void> {
+  // Nobody watches any more.
+  process.once('disconnect', () => process.exit(1));
   const seedFile = openSync(file, 'w');
   for (let at = 0; at < words.length; at += 3) {
     process.send!({ kind: 'begins', target: words[at]! } satisfies WorkerMessage);
     if (!(await work(words[at]!, Number(words[at + 1]), Number(words[at + 2]), seedFile))) return;
   }
-  process.disconnect();
+  process.send!({ kind: 'done' } satisfies WorkerMessage, () => process.exit(0));
 }
 
 async function work(name: string, fromSeed: number, runs: number, seedFile: number): Promise<boolean> {
-  const target = targets.find((each) => each.name === name)!;
+  const target = [...targets, ...brokenTargets].find((each) => each.name === name)!;
   const fuzzed = await target.open();
   const counts: Record<Verdict, number> = { taken: 0, refused: 0 };
   const seedBytes = Buffer.alloc(8);
@@ -53,7 +58,11 @@ async function work(name: string, fromSeed: number, runs: number, seedFile: numb
       writeSync(seedFile, seedBytes, 0, 8, 0);
       counts[await feedInput(fuzzed, makeInput(fuzzed, seed), seed)]++;
       fed++;
-      if (performance.now() - reportedMillis > reportMillis) report();
+      if (performance.now() - reportedMillis > reportMillis) {
+        report();
+        // Most readers never wait: without this nobody would hear that the one who watches is gone.
+        await setImmediate();
+      }
     }
     where = 'the end';
     await fuzzed.close?.();

@@ -58,4 +58,4 @@ async function feedBody(input: Uint8Array): Promise<Verdict> {
   return 'taken';
 }
 
-export const bodies: Target = { name: 'decompression', shortRuns: 800, weight: 1500, open: async () => ({ make: someBody, feed: feedBody }) };
+export const bodies: Target = { name: 'decompression', shortRuns: 500, weight: 1500, open: async () => ({ make: someBody, feed: feedBody }) };

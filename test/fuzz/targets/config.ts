@@ -42,7 +42,7 @@ const noNul = (text: string): string => text.replaceAll('\0', '');
 
 export const yaml: Target = {
   name: 'config-yaml',
-  shortRuns: 1000,
+  shortRuns: 600,
   weight: 2000,
   open: async () => ({
     make: (random) => {
@@ -63,7 +63,7 @@ export const yaml: Target = {
 
 export const options: Target = {
   name: 'options',
-  shortRuns: 1000,
+  shortRuns: 600,
   weight: 5000,
   open: async () => ({
     // One word a line: the command, then arguments, with VARIABLE=value among them.

@@ -38,4 +38,4 @@ function feedElf(input: Uint8Array, random: Random): Verdict {
   }
 }
 
-export const elf: Target = { name: 'elf', shortRuns: 2500, weight: 8000, open: async () => ({ make: someElf, feed: feedElf }) };
+export const elf: Target = { name: 'elf', shortRuns: 1500, weight: 8000, open: async () => ({ make: someElf, feed: feedElf }) };

@@ -23,7 +23,7 @@ function hexIds(value: Json): Json {
 
 export const json: Target = {
   name: 'otlp-json',
-  shortRuns: 500,
+  shortRuns: 300,
   weight: 1000,
   open: async () => ({
     make: someJson,

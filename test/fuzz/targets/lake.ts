@@ -55,7 +55,7 @@ function feedRowMessage(input: Uint8Array): Verdict {
   return 'taken';
 }
 
-export const rowMessages: Target = { name: 'row-messages', shortRuns: 1500, weight: 3000, open: async () => ({ make: someRows, feed: feedRowMessage }) };
+export const rowMessages: Target = { name: 'row-messages', shortRuns: 800, weight: 3000, open: async () => ({ make: someRows, feed: feedRowMessage }) };
 
 const hex = (random: Random, digits: number): string => Array.from({ length: digits }, () => below(random, 16).toString(16)).join('');
 
@@ -102,7 +102,7 @@ function someRecordBytes(random: Random): Uint8Array {
 
 export const records: Target = {
   name: 'commit-records',
-  shortRuns: 3000,
+  shortRuns: 1500,
   weight: 15_000,
   open: async () => ({
     make: someRecordBytes,
@@ -129,7 +129,7 @@ export const folds: Target = {
 
 export const digests: Target = {
   name: 'digests',
-  shortRuns: 3000,
+  shortRuns: 1500,
   weight: 15_000,
   open: async () => ({
     make: (random) => {

@@ -105,7 +105,7 @@ function judge(data: ProfilesData): void {
 
 export const walk: Target = {
   name: 'otlp-walk',
-  shortRuns: 1500,
+  shortRuns: 1000,
   weight: 3000,
   open: async () => ({ make: someMessage, feed: feedWalk }),
 };
@@ -126,7 +126,7 @@ export function feedWalk(bytes: Uint8Array): Verdict {
 
 export const rowsFromProfiles: Target = {
   name: 'otlp-rows',
-  shortRuns: 700,
+  shortRuns: 400,
   weight: 1500,
   open: async () => ({ make: someMessage, feed: feedRows }),
 };
