@@ -53,10 +53,10 @@ export class MessageDigests {
   #sample(sample: number, stacks: MessageStacks): void {
     const { samples, dictionary } = this.#message;
     const sink = this.#sink;
-    const { words } = stacks.stack(samples.stack[sample]!);
-    sink.uint32(words[0]);
-    sink.uint32(words[1]);
-    sink.uint32(words[2]);
+    const { word0, word1, word2 } = stacks.stack(samples.stack[sample]!);
+    sink.uint32(word0);
+    sink.uint32(word1);
+    sink.uint32(word2);
     this.#tableAttributes(sink, samples.attributes, samples.attributeStart[sample]!, samples.attributeStart[sample + 1]!);
     const link = samples.link[sample]!;
     const { traceStart, traceEnd, spanStart, spanEnd } = dictionary.links;

@@ -14,9 +14,11 @@ export interface Stack {
   readonly index: number;
   /** Why it does not reach its root; '' where it does. */
   readonly cut: string;
-  /** 24 hex digits, and the same as three words in the order of their bytes. */
+  /** 24 hex digits, and the same as three signed words in the order of their bytes. */
   readonly part: string;
-  readonly words: readonly [number, number, number];
+  readonly word0: number;
+  readonly word1: number;
+  readonly word2: number;
   /** Has frames, and none that is not the kernel's. */
   readonly isKernel: boolean;
 }
@@ -97,8 +99,8 @@ export class MessageStacks {
       sink.copy(this.#parts, this.#partStart[location]!, this.#partEnd[location]!);
     }
     const part = stackPart(sink, cut);
-    const words = [hexWord(part, 0), hexWord(part, 8), hexWord(part, 16)] as const;
-    const stack: Stack = { index, cut, part, words, isKernel: frames > 0 && frames === kernelFrames };
+    const isKernel = frames > 0 && frames === kernelFrames;
+    const stack: Stack = { index, cut, part, word0: hexWord(part, 0), word1: hexWord(part, 8), word2: hexWord(part, 16), isKernel };
     this.#stacks[index] = stack;
     return stack;
   }
@@ -191,11 +193,11 @@ export class MessageStacks {
   }
 }
 
-/** Eight hex digits as a number whose bytes, little endian, are those that the digits say. */
+/** Eight hex digits as a signed number whose bytes, little endian, are those that the digits say. */
 export function hexWord(digits: string, at: number): number {
   let word = 0;
   for (let index = 0; index < 8; index += 2) word |= ((hexDigit(digits, at + index) << 4) | hexDigit(digits, at + index + 1)) << (4 * index);
-  return word >>> 0;
+  return word;
 }
 
 /** Lower case. */

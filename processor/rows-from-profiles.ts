@@ -385,7 +385,9 @@ class MessageRows {
     const key = date * 2 ** 32 + use.row;
     const words = this.#words;
     words[0] = service.word;
-    words.set(stack.words, 1);
+    words[1] = stack.word0;
+    words[2] = stack.word1;
+    words[3] = stack.word2;
     if (output.added.has(key) || this.#target.known.has(words, date, output.shard)) return;
     output.added.add(key);
     output.sent.push({ words: words.slice(), date });

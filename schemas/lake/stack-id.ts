@@ -25,9 +25,13 @@ export const identityVersion = 1;
 const fileFrame = 1;
 const namedFrame = 2;
 
+/** Used again and again: the memory of a new one costs more than the hash. */
+const serviceSink = new ByteSink(256);
+
 /** 8 lower hex digits: what the rows of one service share, and what the shard follows from. */
 export function servicePart(namespace: string, name: string): string {
-  const sink = new ByteSink(8 + 3 * (namespace.length + name.length));
+  const sink = serviceSink;
+  sink.clear();
   sink.text(namespace);
   sink.text(name);
   return digestOf(sink, 8);
