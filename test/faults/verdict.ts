@@ -2,8 +2,9 @@
 // check`, and by DuckDB for Python over the plain files.
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { runCommand, sql } from '../e2e/flamelake.ts';
 import { differences, rowsBySql } from '../e2e/lake-rows.ts';
 import { until } from '../e2e/until.ts';
@@ -76,10 +77,30 @@ function countsByDuckDb(python: string, dataDir: string): MessageCounts[] {
   return JSON.parse(stdout) as MessageCounts[];
 }
 
+/** Samples of one message in files that are public or carried: where they are when they have left the log. */
+export async function samplesInFiles(dataDir: string, message: number): Promise<number> {
+  const publicFiles = globSync('lake/samples/*/*/*.parquet', { cwd: dataDir }).map((name) => path.join(dataDir, name));
+  const files = [...publicFiles, ...carryOf(dataDir).samples];
+  if (files.length === 0) return 0;
+  const connection = await (await DuckDBInstance.create()).connect();
+  try {
+    const list = files.map((name) => `'${name}'`).join(', ');
+    const reader = await connection.runAndReadAll(
+      `SELECT count(*) FROM read_parquet([${list}], union_by_name = true) WHERE sample_type = '${numberedType}' AND value // ${samplesPerMessage} = ${message}`,
+    );
+    return Number(reader.getRows()[0]![0]);
+  } finally {
+    connection.closeSync();
+  }
+}
+
 /** Rows of old dates that wait for their daily file: the newest record names them. Its key counts downwards. */
 function carryOf(dataDir: string): { samples: string[]; stacks: string[] } {
   const folder = path.join(dataDir, 'commits/000');
-  const [newest] = readdirSync(folder).sort();
+  if (!existsSync(folder)) return { samples: [], stacks: [] };
+  const [newest] = readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .sort();
   const { carry } = JSON.parse(readFileSync(path.join(folder, newest!), 'utf8')) as {
     carry: { samples: string[]; stacks: string[] } | null;
   };
