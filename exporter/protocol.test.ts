@@ -421,6 +421,32 @@ describe('racing exporters', () => {
     expect(published(await rowsSeen())).toEqual(valuesOf(first, second, third));
   });
 
+  test('one that looked for a record before there was one does not begin where the log was trimmed to', async () => {
+    const [first, second] = [profile([1]), profile([2])];
+    await send(-1, 1, [segment(1, [first])]);
+    let thaw = () => {};
+    const sleepy: Faults = {
+      next: (call) => (call === 'topic' ? 'freeze' : 'none'),
+      thaw: () =>
+        new Promise((resolve) => {
+          thaw = resolve;
+        }),
+    };
+    const sleeper = start('sleeper', sleepy);
+    const step = sleeper.shard.step();
+    await new Promise(setImmediate);
+    await world.settle(start('a'));
+    expect((await world.log.range(rowsTopic, 0)).start).toBe(1);
+    sleepy.next = () => 'none';
+    thaw();
+    await step;
+    expect(sleeper.shard.text).toMatch(/record 1/);
+    await send(-1, 2, [segment(2, [first, second])], { partition: 1 }); // the first one again, by its client
+    await world.settle(sleeper);
+    expect(await head()).toMatchObject({ seq: 2, writer: 'sleeper', duplicates: 1 });
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
+  });
+
   test('one that is told to stop after another has published what it has not read, ends', async () => {
     const [first, second] = [profile([1]), profile([2])];
     await send(-1, 1, [segment(1, [first])]);

@@ -186,6 +186,8 @@ export class Shard {
     if (head !== null && head.logId !== topic.logId) return this.#adopt(head, topic.logId);
     const covered = await this.#hotRanges();
     const range = await log.range(rowsTopic, shard);
+    // Only what is in a record leaves the log: the first record came since, or retention took what no lake had seen.
+    if (head === null && range.start > 0 && (await readHead(store, shard)) !== null) return this.#load();
     if (head !== null && head.position > range.end) {
       throw new PipelineError(
         'log_corrupt',

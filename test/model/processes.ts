@@ -29,7 +29,10 @@ export interface Hooks {
   /** Row messages are compacted, as Kafka can: of one source only the newest stays. */
   readonly compactsRows?: boolean;
   readonly isHarmful?: boolean;
+  readonly exportersLeast?: number;
 }
+
+const drainMillis = 5_000;
 
 export interface ProcessPlace extends Place {
   readonly settings: LakeSettings;
@@ -63,11 +66,13 @@ export function startProcessor(place: ProcessPlace, process: Process): Running {
   const logger = loggerOf(place.scheduler, process);
   const shards = place.hooks.shardsOfProcessor?.(process, place.settings.shards) ?? place.settings.shards;
   const partitions: Partition[] = [];
+  let isStopped = false;
   const runs = runAs(process, () =>
     Array.from({ length: place.partitions }, async (_unused, partition) => {
       const { logId } = await insist(() => log.topic(profilesTopic));
       const source = { logId, topic: profilesTopic, partition };
       partitions[partition] = new Partition({ log, source, shards, known, symbols: noSymbols, deadLetters, metrics, logger });
+      if (isStopped) partitions[partition]!.stop(drainMillis);
       await partitions[partition]!.run();
     }),
   );
@@ -76,7 +81,8 @@ export function startProcessor(place: ProcessPlace, process: Process): Running {
     process,
     isStopping: false,
     stop: async () => {
-      runAs(process, () => partitions.forEach((partition) => void partition.stop(5_000)));
+      isStopped = true;
+      runAs(process, () => partitions.forEach((partition) => void partition.stop(drainMillis)));
       await Promise.all(runs);
     },
   };

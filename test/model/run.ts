@@ -85,7 +85,7 @@ class Run {
     this.#snapshot = new SnapshotReader(store, shards);
     this.#ledger = new Ledger(shards);
     this.#isHarmful = random.chance(0.3) || hooks.isHarmful === true;
-    this.#exportersLeast = random.pick([1, 1, 2]);
+    this.#exportersLeast = hooks.exportersLeast ?? random.pick([1, 1, 2]);
     log.trims = random.chance(0.6);
     log.onAppend = (topic, partition, value) => {
       if (topic === rowsTopic) this.#ledger.rowsAppended(partition, value);
