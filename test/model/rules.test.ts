@@ -1,6 +1,6 @@
 // Each rule of docs/lake.md that looks too careful, taken out: the model must then find something wrong. The
 // rules are replaced here, by tests alone. FLAMELAKE_MODEL_RULES=300 counts in how many of so many runs
-// each shows; the numbers below are of such a count, seeds 1 to 300.
+// each shows; `shows` is what such counts said, of the runs from seed 1 on.
 import { describe, expect, test, vi } from 'vitest';
 import type { Log } from '../../lib/log/log.ts';
 import type { Store } from '../../lib/store/store.ts';
@@ -98,6 +98,10 @@ interface Case {
   readonly hooks?: Hooks;
   /** What goes wrong without it. */
   readonly wrong: RegExp;
+  /** In how many runs it showed; for people. */
+  readonly shows: string;
+  /** The first seed that shows it now, where that takes many; another one does after the next change. */
+  readonly seed?: number;
 }
 
 const racing: Hooks = { exportersLeast: 2 };
@@ -108,28 +112,49 @@ const cases: readonly Case[] = [
     out: 'none',
     hooks: { shardsOfProcessor: (process, shards) => (/[02468]$/.test(process.name) ? 1 : shards) },
     wrong: /wrong shard|row twice|lost/,
+    shows: '13 of 60',
   },
-  { text: '† a position belongs to its log id', out: 'none', hooks: { log: oneLogId, isHarmful: true }, wrong: /lost|vanished/ },
-  { text: '† the rows topic is never compacted', out: 'none', hooks: { compactsRows: true }, wrong: /lost|vanished|dangling|has the stack/ },
-  { text: '† the record is read back after any answer', out: 'read back', hooks: racing, wrong: /row twice|lost|vanished|stack id twice|dangling|is there/ },
-  { text: '† who did not win forgets', out: 'forget', hooks: racing, wrong: /row twice|stack id twice|lost/ },
-  { text: "† no record before all files of the one before, whoever's they are", out: 'finish', hooks: racing, wrong: /lost|vanished|dangling|has the stack/ },
-  { text: '† high waters are what the records say', out: 'high waters', wrong: /row twice|lost/ },
-  { text: '† digests are what the records say', out: 'digests of records', hooks: racing, wrong: /row twice/ },
-  { text: '† stack ids are what the records say', out: 'stack ids', hooks: racing, wrong: /stack id twice|dangling/ },
-  { text: 'a profile that comes again is known by its digest', out: 'digests', wrong: /row twice/ },
-  { text: 'stacks are published before samples', out: 'order', wrong: /dangling/ },
+  { text: '† a position belongs to its log id', out: 'none', hooks: { log: oneLogId, isHarmful: true }, wrong: /lost|vanished/, shows: '33 of 60' },
+  {
+    text: '† the rows topic is never compacted',
+    out: 'none',
+    hooks: { compactsRows: true },
+    wrong: /lost|vanished|dangling|has the stack/,
+    shows: '9 of 60',
+    seed: 22,
+  },
+  {
+    text: '† the record is read back after any answer',
+    out: 'read back',
+    hooks: racing,
+    wrong: /row twice|lost|vanished|stack id twice|dangling|is there/,
+    shows: '5 of 70',
+    seed: 19,
+  },
+  { text: '† who did not win forgets', out: 'forget', hooks: racing, wrong: /row twice|stack id twice|lost/, shows: '3 of 8' },
+  {
+    text: "† no record before all files of the one before, whoever's they are",
+    out: 'finish',
+    hooks: racing,
+    wrong: /lost|vanished|dangling|has the stack/,
+    shows: '5 of 8',
+  },
+  { text: '† high waters are what the records say', out: 'high waters', wrong: /row twice|lost/, shows: '4 of 16' },
+  { text: '† digests are what the records say', out: 'digests of records', hooks: racing, wrong: /row twice/, shows: '1 of 16', seed: 17 },
+  { text: '† stack ids are what the records say', out: 'stack ids', hooks: racing, wrong: /stack id twice|dangling/, shows: '3 of 8' },
+  { text: 'a profile that comes again is known by its digest', out: 'digests', wrong: /row twice/, shows: '8 of 16' },
+  { text: 'stacks are published before samples', out: 'order', wrong: /dangling/, shows: '16 of 16' },
 ];
 
 const countedRuns = Number(process.env.FLAMELAKE_MODEL_RULES ?? 0);
 const seedsMax = 120;
 
 describe('without the rule that', () => {
-  test.each(cases)('$text, the model finds a fault', { timeout: 600_000 }, async ({ text, out, hooks, wrong }) => {
+  test.each(cases)('$text, the model finds a fault', { timeout: 600_000 }, async ({ text, out, hooks, wrong, seed: firstSeed = 1 }) => {
     rule.out = out;
     try {
       const shown: number[] = [];
-      for (let seed = 1; seed <= (countedRuns || seedsMax) && (shown.length === 0 || countedRuns > 0); seed++) {
+      for (let seed = countedRuns > 0 ? 1 : firstSeed; seed <= (countedRuns || seedsMax) && (shown.length === 0 || countedRuns > 0); seed++) {
         const found = await runModel(seed, hooks).catch((error: unknown) => error);
         if (!(found instanceof Error)) continue;
         expect(found).toBeInstanceOf(ModelFailure);
