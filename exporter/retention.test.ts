@@ -178,7 +178,7 @@ describe('a pass', () => {
       await exporters.pop()!.builder.close();
     }
     expect(calls).toBeGreaterThan(8);
-  }, 60_000);
+  });
 
   test('takes what a zombie finished below the floor, samples first', async () => {
     await lakeOf(3);
@@ -302,7 +302,7 @@ describe('an exporter', () => {
       }
     }
     expect(calls).toBeGreaterThan(15);
-  }, 60_000);
+  });
 
   test('finishes a record of another without the files that have no place any more', async () => {
     const exporter = await lakeOf(2);

@@ -56,4 +56,4 @@ test('a second exporter on the same file is told to have its own', () => {
   const index = new StackIndex(file, 'lake/0');
   expect(() => new StackIndex(file, 'lake/0')).toThrow(/directory of its own/);
   index.close();
-}, 20_000);
+});

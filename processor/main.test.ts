@@ -188,7 +188,7 @@ describe('after an end that was not clean', () => {
       [0, 'message_crashes'],
       [1, null],
     ]);
-  }, 60_000);
+  });
 
   test('kills while rows are sent or remembered, however often, lose and double nothing', async () => {
     for (let pid = 0; pid < 40; pid++)
@@ -208,7 +208,7 @@ describe('after an end that was not clean', () => {
     expect(new Set(kept.map(({ segment }) => segment.profiles[0]!.digest)).size).toBe(40);
     expect(danglingStacks(kept)).toEqual([]);
     expect(await readAll(log, deadLetterTopic)).toEqual([]);
-  }, 60_000);
+  });
 
   /** A processor in a process of its own that kills itself (SIGKILL) when it gets to that point. */
   async function runUntilKilled(point: string): Promise<void> {
@@ -374,7 +374,7 @@ describe('one partition', () => {
     ]);
     expect(messages.map(({ samples }) => samples.length)).toEqual([540_000, 360_000, 360_000]);
     expect(danglingStacks(keptSegments(messages))).toEqual([]);
-  }, 30_000);
+  });
 });
 
 /** The reason of a segment that only tells a loss; null where it holds samples. */

@@ -59,7 +59,7 @@ const untilChildren = (count: number): Promise<number[]> =>
       expect(found).toHaveLength(count);
       return found;
     },
-    { timeout: 15_000 },
+    { timeout: 90_000 },
   );
 
 test('one process answers one query after the other', async () => {

@@ -129,7 +129,7 @@ describe('over HTTP/2', () => {
     expect(await post()).toBe(200);
     await poured;
     flood.socket.resume();
-    await expect.poll(flood.isClosed, { timeout: 15_000 }).toBe(true);
+    await expect.poll(flood.isClosed, { timeout: 90_000 }).toBe(true);
     expect(await post()).toBe(200);
     await expect.poll(() => gauge('in_flight')).toBe(0);
   });
@@ -145,6 +145,6 @@ describe.concurrent('senders that trickle', () => {
   ])('%s: let go', async (_name, address, text) => {
     const flood = open(address());
     flood.socket.write(text);
-    await expect.poll(flood.isClosed, { timeout: 15_000 }).toBe(true);
+    await expect.poll(flood.isClosed, { timeout: 90_000 }).toBe(true);
   });
 });

@@ -550,8 +550,8 @@ test('a full log: senders of both transports are told to come again, the stage s
   try {
     expect((await log.range(profilesTopic, 0)).end).toBe(accepted);
     await log.trim(profilesTopic, 0, accepted);
-    await expect.poll(async () => (await post(message)).status, { timeout: 15_000, interval: 100 }).toBe(200);
-    await expect.poll(() => receiver.status().ready, { timeout: 15_000 }).toBe(true);
+    await expect.poll(async () => (await post(message)).status, { timeout: 90_000, interval: 100 }).toBe(200);
+    await expect.poll(() => receiver.status().ready, { timeout: 90_000 }).toBe(true);
   } finally {
     await log.close();
     await stop();

@@ -177,4 +177,4 @@ test('every loss is a row with its reason, once', async () => {
   expect(await lost()).toEqual(expected);
   const report = await checkLake(store);
   expect(report).toMatchObject({ ok: true, findings: [] });
-}, 120_000);
+});

@@ -46,7 +46,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     await until('all rows are there', 20_000, async () => (await rowsBySql(dataDir)).samples.length >= expected.length);
     expect(differences(await rowsBySql(dataDir), expected)).toEqual([]);
     await again.stop();
-  }, 120_000);
+  });
 
   test('to the whole group, so that each process gets it and the parent may get it twice: exit 0', async () => {
     const up = await start(newFolder());
@@ -55,7 +55,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     process.kill(-up.pid, signal);
     expect(await up.waitExit(), up.output()).toEqual({ code: 0, signal: null });
     expect(children.filter(isAlive)).toEqual([]);
-  }, 60_000);
+  });
 });
 
 test('a second start on the same data directory is refused in one line, and the first goes on', async () => {
@@ -68,7 +68,7 @@ test('a second start on the same data directory is refused in one line, and the 
   expect(second.output()).toContain(dataDir);
   expect((await fetch(`${up.http}/readyz`)).status).toBe(200);
   await up.stop();
-}, 60_000);
+});
 
 test('a port that is taken is named in one line with its flag', async () => {
   const ports = await freePorts();
@@ -80,7 +80,7 @@ test('a port that is taken is named in one line with its flag', async () => {
   expect(second.output()).toContain(String(ports.http));
   expect(second.output()).toContain('--otlp-http');
   await first.stop();
-}, 60_000);
+});
 
 test('it starts again at once on the same ports and directory', async () => {
   const dataDir = newFolder();
@@ -90,7 +90,7 @@ test('it starts again at once on the same ports and directory', async () => {
     await up.waitReady();
     await up.stop();
   }
-}, 60_000);
+});
 
 /** A clone below /root is out of an ordinary user's reach. */
 const canBeAnother = isRoot && spawnSync(launcher, ['--version'], { uid: nobody, gid: nobody }).status === 0;
@@ -143,7 +143,7 @@ test('/metrics, /healthz and /readyz answer; /readyz is 503 until every stage ta
   const metrics = await (await fetch(`${up.http}/metrics`)).text();
   for (const stage of ['receiver', 'processor', 'exporter']) expect(metrics).toMatch(new RegExp(`^flamelake_${stage}_\\w+(\\{[^}]*\\})? [0-9.e+-]+`, 'm'));
   await up.stop();
-}, 60_000);
+});
 
 test('the command itself: --help says what there is, --version says which', async () => {
   const help = await runCommand(['--help']);

@@ -15,7 +15,7 @@ test('every partition has its bit', () => {
   }
 });
 
-test('a reader never sees half of a share', { timeout: 60_000 }, async () => {
+test('a reader never sees half of a share', { timeout: 90_000 }, async () => {
   const memory = newShareMemory();
   // Generation g holds three partitions that g tells, and a lease until g. A reader gets between two
   // writes only if there is a between.
