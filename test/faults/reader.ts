@@ -20,7 +20,8 @@ export interface Reader {
 }
 
 export function startReader(python: string, lakeDir: string): Reader {
-  const child: ChildProcess = spawn(python, [path.join(import.meta.dirname, 'listing.py'), lakeDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+  // In a group of its own: Ctrl-C is for the run, which asks the reader for its report first.
+  const child: ChildProcess = spawn(python, [path.join(import.meta.dirname, 'listing.py'), lakeDir], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   const ask = async (command: string): Promise<string> => {
     child.stdin!.write(`${command}\n`);
