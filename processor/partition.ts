@@ -48,6 +48,8 @@ export class Partition {
   /** A read that began after stop() found nothing. */
   #isDrained = false;
   #trimmedMillis = 0;
+  /** Where the newest remembered position is ahead of the last trim. */
+  #isTrimWaiting = false;
   /** What is unread now was appended after this. */
   #unreadSinceMillis = Date.now();
   #isReleased = false;
@@ -168,6 +170,7 @@ export class Partition {
 
   async #step(): Promise<void> {
     const records = await this.#insist(() => this.#read());
+    if (records.length === 0) return this.#trimWhenDue();
     for (let at = 0; at < records.length; ) {
       const isCareful = this.#offset < this.#carefulBelow;
       const part = records.slice(at, at + (isCareful ? 1 : readRecordsMax));
@@ -288,13 +291,20 @@ export class Partition {
     this.#offset = to + 1;
     this.#unreadSinceMillis = taken.at(-1)?.record.appendTimeMillis ?? this.#unreadSinceMillis;
     await this.#insist(() => this.#remember(true, null));
-    if (Date.now() - this.#trimmedMillis >= trimMillis) await this.#insist(() => this.#trim());
+    this.#isTrimWaiting = true;
+    await this.#trimWhenDue();
+  }
+
+  /** Asked again when there is nothing to read: a full log that was read to its end would stay full otherwise. */
+  async #trimWhenDue(): Promise<void> {
+    if (this.#isTrimWaiting && Math.abs(Date.now() - this.#trimmedMillis) >= trimMillis) await this.#insist(() => this.#trim());
   }
 
   async #trim(): Promise<void> {
     const { log, source } = this.#options;
     this.#trimmedMillis = Date.now();
     await log.trim(source.topic, this.partition, this.#offset);
+    this.#isTrimWaiting = false;
   }
 
   async #sendRows({ shard, value, stacks }: RowMessage): Promise<void> {
