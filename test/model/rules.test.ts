@@ -158,8 +158,8 @@ describe('without the rule that', () => {
         const found = await runModel(seed, hooks).catch((error: unknown) => error);
         if (!(found instanceof Error)) continue;
         expect(found).toBeInstanceOf(ModelFailure);
-        expect(found.message.split('\n')[0]).toMatch(wrong);
-        shown.push(seed);
+        // Other things go wrong as well, in some runs earlier.
+        if (wrong.test(found.message.split('\n')[0]!)) shown.push(seed);
       }
       if (countedRuns > 0) process.stdout.write(`${text}: shows in ${shown.length} of ${countedRuns} runs, first with seed ${shown[0]}\n`);
       expect(shown).not.toEqual([]);
