@@ -1,92 +1,116 @@
-// The pipeline's cores one after the other, in this process, without log and timers: OTLP -> row
-// messages -> hot objects and public files in a folder.
-import { mkdirSync } from 'node:fs';
+// The pipeline's cores one after the other, in this process and without timers: OTLP -> log -> row
+// messages -> log -> hot objects and public files in a folder. What runs is timed by step.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Publication } from '../exporter/builder.ts';
-import { ShardBuilder } from '../exporter/shard-builder.ts';
-import { openStore } from '../lib/store/open.ts';
+import type { Log } from '../lib/log/log.ts';
+import { openLog } from '../lib/log/open.ts';
 import { KnownStacks } from '../processor/known-stacks.ts';
-import { type PreparedMessage, prepareMessage } from '../processor/prepared-message.ts';
+import { readProfiles } from '../processor/otlp-reader.ts';
+import { type PreparedMessage, prepareProfiles } from '../processor/prepared-message.ts';
 import { appendRows, noCounts, type ShardOutput } from '../processor/rows-from-profiles.ts';
-import type { LakeSettings } from '../schemas/lake/settings.ts';
+import { admit } from '../receiver/admit.ts';
+import type { RecordFile } from '../schemas/lake/record.ts';
 import { RowsBuilder } from '../schemas/rows/builder.ts';
 import { encodeRows } from '../schemas/rows/codec.ts';
-import { profilesTopic } from '../schemas/topics.ts';
-import type { LoadMessage } from './load.ts';
+import { profilesTopic, rowsTopic } from '../schemas/topics.ts';
+import { type BenchLake, makeLake } from './lake.ts';
 
 /** Noon, so that no load passes midnight and starts a second date. */
 export const startMillis = Date.UTC(2026, 0, 15, 12);
 /** Source messages in one row message: a processor that keeps up takes what came in a moment. */
-export const messagesPerBatch = 4;
-
-const settings: LakeSettings = { version: 1, lakeId: '0'.repeat(32), createdMillis: startMillis, shards: 1, routing: 1, identity: 1 };
+const messagesPerBatch = 4;
+/** As many at once as requests are in flight at a busy receiver: one fsync answers all of them. */
+const appendsInFlight = 8;
 export const knownStacksMax = 262_144;
 
-/** Log append time of a source message; one every five seconds. */
-export const appendTime = (offset: number): number => startMillis + (offset + 1) * 5_000;
+export interface SourceMessage {
+  readonly body: Uint8Array;
+  readonly appendTimeMillis: number;
+}
 
-/** A builder for each row message. */
-export function buildRows(prepared: readonly PreparedMessage[], known = new KnownStacks(knownStacksMax)): RowsBuilder[] {
-  const builders: RowsBuilder[] = [];
-  for (let at = 0; at < prepared.length; at += messagesPerBatch) {
-    const builder = new RowsBuilder({ logId: 'bench', topic: profilesTopic, partition: 0, shard: 0, routing: settings.routing });
-    const output: ShardOutput = { shard: 0, builder, added: new Set(), sent: [] };
-    const target = { shards: settings.shards, output: () => output, known, nameOf: () => null };
-    for (const [index, message] of prepared.slice(at, at + messagesPerBatch).entries()) {
-      appendRows(message, { offset: at + index, appendTimeMillis: appendTime(at + index) }, target, noCounts());
+/** Runs a step and notes what it takes. */
+export type Timed = <T>(step: string, work: () => T | Promise<T>) => Promise<T>;
+
+export class Chain {
+  readonly #log: Log;
+  readonly #lake: BenchLake;
+  readonly #known = new KnownStacks(knownStacksMax);
+  #newStacks = 0;
+
+  private constructor(log: Log, lake: BenchLake) {
+    this.#log = log;
+    this.#lake = lake;
+  }
+
+  static async open(folder: string): Promise<Chain> {
+    const log = await openLog(pathToFileURL(join(folder, 'log')).href);
+    for (const name of [profilesTopic, rowsTopic]) await log.ensureTopic({ name, partitions: 1 });
+    return new Chain(log, await makeLake(folder, startMillis));
+  }
+
+  get newStacks(): number {
+    return this.#newStacks;
+  }
+
+  /** All steps but publishing, for messages that came in one moment after the other. */
+  async run(messages: readonly SourceMessage[], timed: Timed): Promise<void> {
+    await timed('validate', () => {
+      for (const { body } of messages) admit(body);
+    });
+    const { values, from } = await timed('log', () => this.#throughLog(profilesTopic, bodies(messages)));
+    const decoded = await timed('decode', () => values.map((value) => readProfiles(value)));
+    const prepared = await timed('hash', () => decoded.map(prepareProfiles));
+    const rows = await timed('rows', () => this.#rows(prepared, messages, from));
+    const { values: rowValues } = await timed('log', () => this.#throughLog(rowsTopic, rows));
+    const { appendTimeMillis } = messages.at(-1)!;
+    await timed('exporter append', async () => {
+      for (const value of rowValues) await this.#lake.append(value, appendTimeMillis);
+    });
+    await timed('hot write', () => this.#lake.writeHot());
+  }
+
+  publish(timed: Timed): Promise<readonly RecordFile[]> {
+    return timed('publish', () => this.#lake.publish());
+  }
+
+  async close(): Promise<void> {
+    await this.#log.close();
+    await this.#lake.close();
+  }
+
+  /** Appended, read and trimmed, as between two stages that keep up. */
+  async #throughLog(topic: string, values: readonly Uint8Array[]): Promise<{ values: Uint8Array[]; from: number }> {
+    const { end: from } = await this.#log.range(topic, 0);
+    for (let at = 0; at < values.length; at += appendsInFlight) {
+      await Promise.all(values.slice(at, at + appendsInFlight).map((value) => this.#log.append(topic, 0, { value })));
     }
-    for (const { words, date } of output.sent) known.add(words, date, 0);
-    builders.push(builder);
+    const read: Uint8Array[] = [];
+    for (let next = from; next < from + values.length; ) {
+      const result = await this.#log.read(topic, 0, next, { bytesMax: 8 * 2 ** 20, waitMillis: 0 });
+      for (const { value } of result.records) read.push(value);
+      next = result.next;
+    }
+    await this.#log.trim(topic, 0, from + values.length);
+    return { values: read, from };
   }
-  return builders;
-}
 
-export function encodeBuilders(builders: readonly RowsBuilder[]): Uint8Array[] {
-  return builders.map((builder, index) => encodeRows(builder.build(index * messagesPerBatch - 1, (index + 1) * messagesPerBatch - 1)));
-}
-
-export interface Exporting {
-  readonly builder: ShardBuilder;
-  append(offset: number, value: Uint8Array): Promise<void>;
-  publish(): Promise<Publication>;
-  close(): Promise<void>;
-}
-
-export async function openExporter(folder: string): Promise<Exporting> {
-  const directory = join(folder, 'drafts');
-  mkdirSync(directory, { recursive: true });
-  const store = await openStore(pathToFileURL(join(folder, 'lake')).href);
-  const builder = new ShardBuilder({ store, settings, shard: 0, indexDir: folder });
-  await builder.load(null, 0, []);
-  return {
-    builder,
-    append: async (offset, value) => {
-      const { refused, malformed } = await builder.append([{ offset, appendTimeMillis: appendTime(offset * messagesPerBatch), value }]);
-      if (refused !== null || malformed.length > 0) throw new Error(`row message ${offset}: ${refused?.message ?? malformed[0]!.message}`);
-    },
-    publish: async () => {
-      await builder.cut();
-      const publication = await builder.build({ seq: 1, attempt: '0'.repeat(32), directory, nowMillis: startMillis });
-      if (publication === null) throw new Error('the build was abandoned');
-      return publication;
-    },
-    close: async () => {
-      await builder.close();
-      await store.close();
-    },
-  };
-}
-
-/** Public files of one publication of all these messages. */
-export async function publishLoad(folder: string, messages: readonly LoadMessage[]): Promise<Publication> {
-  const exporting = await openExporter(folder);
-  const rows = encodeBuilders(buildRows(messages.map(({ body }) => prepareMessage(body))));
-  for (const [offset, value] of rows.entries()) {
-    await exporting.append(offset, value);
-    await exporting.builder.takeHot();
+  #rows(prepared: readonly PreparedMessage[], messages: readonly SourceMessage[], from: number): Uint8Array[] {
+    const encoded: Uint8Array[] = [];
+    for (let at = 0; at < prepared.length; at += messagesPerBatch) {
+      const builder = new RowsBuilder({ logId: 'bench', topic: profilesTopic, partition: 0, shard: 0, routing: 1 });
+      const output: ShardOutput = { shard: 0, builder, added: new Set(), sent: [] };
+      const target = { shards: 1, output: () => output, known: this.#known, nameOf: () => null };
+      const batch = prepared.slice(at, at + messagesPerBatch);
+      for (const [index, message] of batch.entries()) {
+        const { appendTimeMillis } = messages[at + index]!;
+        appendRows(message, { offset: from + at + index, appendTimeMillis }, target, noCounts());
+      }
+      for (const { words, date } of output.sent) this.#known.add(words, date, 0);
+      this.#newStacks += builder.stacks;
+      encoded.push(encodeRows(builder.build(from + at - 1, from + at + batch.length - 1)));
+    }
+    return encoded;
   }
-  const publication = await exporting.publish();
-  await exporting.close();
-  return publication;
 }
+
+const bodies = (messages: readonly SourceMessage[]): Uint8Array[] => messages.map(({ body }) => body);

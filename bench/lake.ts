@@ -1,5 +1,6 @@
 // A lake on disk, made by the exporter's own code from row messages, publication after publication, as a
 // running exporter makes it; only the log is not there. Time is what the messages say.
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { prepareDrafts } from '../exporter/local-files.ts';
@@ -7,7 +8,7 @@ import { publish as publishBatch } from '../exporter/publisher.ts';
 import { ShardBuilder } from '../exporter/shard-builder.ts';
 import type { Logger } from '../lib/logger.ts';
 import { openStore } from '../lib/store/open.ts';
-import { settingsKey } from '../schemas/lake/paths.ts';
+import { hotFileKey, settingsKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord, RecordFile } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 
@@ -15,7 +16,9 @@ export interface BenchLake {
   readonly url: string;
   /** A row message of (offset - 1, offset]. */
   append(value: Uint8Array, appendTimeMillis: number): Promise<void>;
-  /** Public files of all that was appended since. */
+  /** Hot objects of what was appended since the last ones, as a running exporter writes them every few seconds. */
+  writeHot(): Promise<void>;
+  /** Public files of all that was appended since; hot objects go, which readers have no use for. */
   publish(): Promise<readonly RecordFile[]>;
   close(): Promise<void>;
 }
@@ -33,6 +36,7 @@ export async function makeLake(folder: string, createdMillis: number): Promise<B
   let head: CommitRecord | null = null;
   let offset = 0;
   let now = createdMillis;
+  let hotKeys: string[] = [];
   const clock = { wallMillis: () => now, monotonicMillis: () => now, sleep: async () => {} };
   return {
     url,
@@ -41,13 +45,22 @@ export async function makeLake(folder: string, createdMillis: number): Promise<B
       const { refused, malformed } = await builder.append([{ offset, appendTimeMillis, value }]);
       if (refused !== null || malformed.length > 0) throw new Error(`row message ${offset}: ${refused?.message ?? malformed[0]!.message}`);
       offset++;
-      await builder.takeHot();
+    },
+    writeHot: async () => {
+      for (const { from, to, bytes } of await builder.takeHot()) {
+        const key = hotFileKey(0, from, to, randomUUID());
+        await store.put(key, bytes);
+        hotKeys.push(key);
+      }
     },
     publish: async () => {
+      await builder.takeHot();
       await builder.cut();
       const outcome = await publishBatch({ store, builder, shard: 0, writer: 'bench', drafts, clock, logger: quiet }, head, 'bench', (work) => work());
       if (outcome.kind !== 'won') throw new Error(`publication was ${outcome.kind}`);
       head = outcome.record;
+      for (const key of hotKeys) await store.delete(key);
+      hotKeys = [];
       return outcome.record.files;
     },
     close: async () => {

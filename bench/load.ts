@@ -215,16 +215,3 @@ function writePlace(writer: ProfilesWriter, { file, address, type, line }: Place
   const mapping = writer.mapping({ memoryStart: 4096n, memoryLimit: BigInt(4096 + file.bytes), fileOffset: 4096n, fileName: file.name, attributes });
   return writer.location(mapping, address, lines, types);
 }
-
-/** Messages until at least so many events are there. */
-export function takeEvents(load: Generator<LoadMessage>, events: number): LoadMessage[] {
-  const messages: LoadMessage[] = [];
-  for (let sum = 0; sum < events; sum += messages.at(-1)!.events) messages.push(load.next().value as LoadMessage);
-  return messages;
-}
-
-export function describeMessages(messages: readonly LoadMessage[]): string {
-  const events = messages.reduce((sum, message) => sum + message.events, 0);
-  const bytes = messages.reduce((sum, message) => sum + message.body.length, 0);
-  return `${events.toLocaleString('en')} samples in ${messages.length} messages, ${(bytes / 1e6).toFixed(1)} MB of OTLP (${(bytes / events).toFixed(0)} B a sample)`;
-}
