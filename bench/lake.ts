@@ -48,7 +48,7 @@ export async function makeLake(folder: string, createdMillis: number): Promise<B
     },
     writeHot: async () => {
       for (const { from, to, bytes } of await builder.takeHot()) {
-        const key = hotFileKey(0, from, to, randomUUID());
+        const key = hotFileKey(0, from, to, 'bench', randomUUID());
         await store.put(key, bytes);
         hotKeys.push(key);
       }

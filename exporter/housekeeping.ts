@@ -1,22 +1,9 @@
-// What may go: hot objects some time after their publication, staging and side objects that no record
-// names. Nothing here is needed for the lake to be right; it only keeps the store from growing.
+// What may go: staging and side objects that no record names (hot objects: hot-tier.ts). Nothing here is needed for the lake to be right; it only keeps the store from growing.
 import type { Store, StoreEntry } from '../lib/store/store.ts';
-import { carryPrefix, digestsPrefix, hotPrefix, parseHotFileKey, stagingPrefix } from '../schemas/lake/paths.ts';
+import { carryPrefix, digestsPrefix, stagingPrefix } from '../schemas/lake/paths.ts';
 import { recordsInWindow } from './digest-records.ts';
 import { listLimit, stagingKeptMillis } from './limits.ts';
 import { readHead } from './records.ts';
-
-/** Deletes hot objects all of whose offsets `isGone`; gives back how many are left. */
-export async function sweepHot(store: Store, shard: number, isGone: (from: number, to: number) => boolean): Promise<number> {
-  let left = 0;
-  for (const { key } of await listAll(store, hotPrefix(shard))) {
-    const name = parseHotFileKey(key);
-    if (name === null) continue; // not ours
-    if (isGone(name.from, name.to)) await store.delete(key);
-    else left++;
-  }
-  return left;
-}
 
 /** Staged bytes that the head of no shard names: every older record was finished long ago. */
 export async function sweepStaging(store: Store, shards: number, nowMillis: number): Promise<number> {

@@ -8,8 +8,9 @@ import { encodeRows } from '../schemas/rows/codec.ts';
 import { deadLetterTopic, rowsTopic } from '../schemas/topics.ts';
 import type { SeenRow } from '../test/model/lake-reader.ts';
 import { readParquet } from '../test/model/read-parquet.ts';
+import { SnapshotReader } from '../test/model/snapshot-reader.ts';
 import { encodedMessage, type PlainProfile, type PlainSample, type PlainSegment, type PlainStack, rowsMessage } from './testing.ts';
-import { Crash, type Exporter, type Faults, World } from './testing-world.ts';
+import { Crash, type Exporter, type Faults, Freezer, World } from './testing-world.ts';
 
 const day = 86_400_000;
 let world: World;
@@ -327,6 +328,33 @@ describe('the rows topic', () => {
     expect((await world.store.list(hotPrefix(0))).every((entry) => !entry.key.includes('000000000000009'))).toBe(true);
   });
 
+  test('made anew: one that slept before it adopts the new one takes nothing of it', async () => {
+    await send(-1, 1, [segment(1, [profile([1])])]);
+    await world.settle(start('a'));
+    await exporters.pop()!.builder.close();
+    world.log.recreate(rowsTopic, 'rows-2');
+    const freezer = new Freezer('topic');
+    const sleeper = start('sleeper', freezer);
+    const step = sleeper.shard.step(); // has read the head, of the old one
+    await freezer.frozen;
+    const fresh = profile([2]);
+    await send(1, 2, [segment(2, [fresh])]);
+    world.limits = { ...world.limits, publishIntervalMillis: day };
+    const other = start('b');
+    const snapshot = new SnapshotReader(world.store, 1);
+    for (let turn = 0; turn < 20 && !snapshot.has(fresh.samples[0]!.value); turn++) {
+      await other.shard.step();
+      world.clock.now += 500;
+      await snapshot.check();
+    }
+    freezer.goOn();
+    await step;
+    await snapshot.check(); // nothing that was seen has vanished, nor is there twice
+    expect((await head()).writer).toBe('b');
+    expect(snapshot.has(fresh.samples[0]!.value)).toBe(true);
+    expect(await world.store.list(hotPrefix(0))).toHaveLength(1);
+  });
+
   test('overtaken by retention: the range is lost aloud, never stepped over in silence', async () => {
     const first = profile([1]);
     await send(-1, 1, [segment(1, [first])]);
@@ -363,28 +391,18 @@ describe('the rows topic', () => {
 
 describe('racing exporters', () => {
   test('one that wakes up with an old publication loses, forgets, and goes on from the record', async () => {
-    let thaw = () => {};
-    let frozen = false;
-    const freezer: Faults = {
-      // The zombie freezes right before its record.
-      next: (call) => (call === 'putIfAbsent' && !frozen ? 'freeze' : 'none'),
-      thaw: () =>
-        new Promise((resolve) => {
-          frozen = true;
-          thaw = resolve;
-        }),
-    };
+    const freezer = new Freezer('putIfAbsent'); // right before its record
     const profiles = [profile([1, 2]), profile([2, 3]), profile([4])];
     await send(-1, 1, [segment(1, [profiles[0]!])]);
     const zombie = start('zombie', freezer);
-    while (!frozen) {
+    while (!freezer.isFrozen) {
       await zombie.shard.step();
       world.clock.now += 500;
       await new Promise(setImmediate);
     }
     await send(1, 2, [segment(2, [profiles[1]!])]);
     await world.settle(start('b'));
-    thaw();
+    freezer.goOn();
     await zombie.shard.published();
     await send(2, 3, [segment(3, [profiles[2]!])]);
     await world.settle(zombie);
@@ -397,22 +415,14 @@ describe('racing exporters', () => {
     const [first, second, third] = [profile([1]), profile([2]), profile([3])];
     await send(-1, 1, [segment(1, [first])]);
     await world.settle(start('a'));
-    let thaw = () => {};
-    const sleepy: Faults = {
-      next: (call) => (call === 'topic' ? 'freeze' : 'none'),
-      thaw: () =>
-        new Promise((resolve) => {
-          thaw = resolve;
-        }),
-    };
-    const sleeper = start('sleeper', sleepy);
+    const freezer = new Freezer('topic');
+    const sleeper = start('sleeper', freezer);
     const step = sleeper.shard.step();
-    await new Promise(setImmediate);
+    await freezer.frozen;
     await send(1, 2, [segment(2, [second])]);
     await world.settle(exporters[0]!);
     expect((await world.log.range(rowsTopic, 0)).start).toBe(2);
-    sleepy.next = () => 'none';
-    thaw();
+    freezer.goOn();
     await step;
     await send(2, 3, [segment(3, [third])]);
     await world.settle(sleeper);
@@ -424,21 +434,13 @@ describe('racing exporters', () => {
   test('one that looked for a record before there was one does not begin where the log was trimmed to', async () => {
     const [first, second] = [profile([1]), profile([2])];
     await send(-1, 1, [segment(1, [first])]);
-    let thaw = () => {};
-    const sleepy: Faults = {
-      next: (call) => (call === 'topic' ? 'freeze' : 'none'),
-      thaw: () =>
-        new Promise((resolve) => {
-          thaw = resolve;
-        }),
-    };
-    const sleeper = start('sleeper', sleepy);
+    const freezer = new Freezer('topic');
+    const sleeper = start('sleeper', freezer);
     const step = sleeper.shard.step();
-    await new Promise(setImmediate);
+    await freezer.frozen;
     await world.settle(start('a'));
     expect((await world.log.range(rowsTopic, 0)).start).toBe(1);
-    sleepy.next = () => 'none';
-    thaw();
+    freezer.goOn();
     await step;
     expect(sleeper.shard.text).toMatch(/record 1/);
     await send(-1, 2, [segment(2, [first, second])], { partition: 1 }); // the first one again, by its client

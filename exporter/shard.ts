@@ -1,20 +1,19 @@
 // One shard's loop: reads flamelake.rows, has the builder take it, puts hot objects every few seconds
 // and publishes when it is time. All that it knows comes from the records; whenever that may no longer
 // be true (a lost race, a store that failed half-way) it forgets everything and loads again.
-import { randomUUID } from 'node:crypto';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Log, LogRecord } from '../lib/log/log.ts';
 import { TopicBound } from '../lib/log/topic-bound.ts';
 import { floorDays, readFloor } from '../schemas/lake/floor.ts';
 import { lossReasons } from '../schemas/lake/lost.ts';
-import { hotFileKey, hotPrefix, parseHotFileKey } from '../schemas/lake/paths.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
 import type { LakeSettings } from '../schemas/lake/settings.ts';
 import { deadLetterBytesMax, deadLetterHeaders, deadLetterTopic, exporterGroup, rowsTopic } from '../schemas/topics.ts';
-import type { AppendResult, HotObject, OffsetRange, OpenBatch } from './builder.ts';
+import type { AppendResult, OpenBatch } from './builder.ts';
 import { foldOldRecords } from './fold.ts';
-import { listAll, sweepHot, sweepSideObjects, sweepStaging } from './housekeeping.ts';
-import { hotKeptMillis, hotPendingBytesMax, openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
+import { HotTier, type ListedHot } from './hot-tier.ts';
+import { sweepSideObjects, sweepStaging } from './housekeeping.ts';
+import { openBatchShare, readBytesMax, readWaitMillisMax, retryMillisMax, retryMillisMin, sweepMillis } from './limits.ts';
 import { overtakenLoss } from './losses.ts';
 import type { ExporterMetrics, ShardGauges } from './metrics.ts';
 import { adoptionRecord, type PublisherOptions, publish } from './publisher.ts';
@@ -38,6 +37,7 @@ export class Shard {
   readonly #options: ShardOptions;
   readonly #deadLetters: TopicBound;
   readonly #retention: Retention;
+  readonly #hot: HotTier;
   readonly #stopping = new AbortController();
   #state: 'loading' | 'reading' | 'waiting' | 'stopped' = 'loading';
   /** Why it waits, one line; shown in the status and logged once. */
@@ -53,24 +53,18 @@ export class Shard {
   #openSince = 0;
   #refused = false;
   #mustLoad = true;
-  /** Hot objects that the builder gave and the store has not taken yet. */
-  #hotPending: HotObject[] = [];
-  /** Since when something waits for its hot object. */
-  #hotSince: number | null = null;
-  #hotObjects = 0;
   /** An error of the program itself in what runs beside the loop; the loop throws it. */
   #fatal: { error: unknown } | null = null;
   #running: Promise<void> = Promise.resolve();
   #publishing: Promise<void> | null = null;
   #sweeping: Promise<void> | null = null;
   #sweptAt = Number.NEGATIVE_INFINITY;
-  /** Positions below which all is public, with the moment when they became so (monotonic), oldest first. */
-  #publicSince: { position: number; since: number }[] = [];
 
   constructor(options: ShardOptions) {
     this.#options = options;
     this.#deadLetters = new TopicBound(options.log, deadLetterTopic, deadLetterBytesMax);
     this.#retention = new Retention(options);
+    this.#hot = new HotTier(options);
     this.#unreadSinceMillis = options.clock.wallMillis();
   }
 
@@ -100,7 +94,7 @@ export class Shard {
       marginRecords: (this.#head?.position ?? 0) - this.#oldest,
       heldBytes: this.#open.heldBytes,
       openRows: this.#open.rows,
-      hotObjects: this.#hotObjects,
+      hotObjects: this.#hot.objects,
     };
   }
 
@@ -142,7 +136,7 @@ export class Shard {
     if (this.#mustLoad) await this.#load();
     if (this.#mustLoad) return; // the records went on while they were read
     await this.#read(this.#readWait());
-    if (this.#hotIsDue()) await this.#writeHot();
+    if (this.#hot.isDue(this.#open.hotBytes)) await this.#writeHot();
     // A publication that has just failed leaves its batch closed until the next load.
     if (this.#publishing === null && !this.#mustLoad && this.#publishIsDue()) await this.#beginPublication();
     this.#beginSweep();
@@ -180,11 +174,11 @@ export class Shard {
     const { store, log, builder, shard, logger } = this.#options;
     await builder.abandon();
     await this.#publishing;
+    const hot = await this.#hot.list();
     const head = await readHead(store, shard);
     if (head !== null) await finishRecord(store, head);
     const topic = await log.topic(rowsTopic);
-    if (head !== null && head.logId !== topic.logId) return this.#adopt(head, topic.logId);
-    const covered = await this.#hotRanges();
+    if (head !== null && head.logId !== topic.logId) return this.#adopt(head, topic.logId, hot);
     const range = await log.range(rowsTopic, shard);
     // Only what is in a record leaves the log: the first record came since, or retention took what no lake had seen.
     if (head === null && range.start > 0 && (await readHead(store, shard)) !== null) return this.#load();
@@ -195,13 +189,12 @@ export class Shard {
       );
     }
     const start = head?.position ?? range.start;
-    await this.#dropForeignHot(covered, range.end);
-    this.#hotPending = [];
-    this.#hotSince = null;
+    const covered = await this.#hot.dropForeign(hot, topic.logId, range.end);
+    this.#hot.begin(topic.logId);
     await builder.load(
       head,
       start,
-      covered.filter((hot) => hot.to > start && hot.to <= range.end),
+      covered.filter(({ to }) => to > start).map(({ from, to }) => ({ from, to })),
     );
     this.#head = head;
     this.#logId = topic.logId;
@@ -210,38 +203,27 @@ export class Shard {
     this.#open = nothingOpen;
     this.#refused = false;
     this.#mustLoad = false;
-    this.#rememberPublic(head);
+    if (head !== null) this.#hot.rememberPublic(head);
     logger.debug('loaded', { shard, record: head?.seq ?? 0, position: start, end: range.end });
     if (start < range.start) await this.#overtaken(range.start);
   }
 
-  /** The topic was made anew. Its offsets mean other messages now, so what is hot under the old ones goes first. */
-  async #adopt(head: CommitRecord, logId: string): Promise<void> {
+  /**
+   * The topic was made anew, and its offsets mean other messages now. The record that says so is put first, on
+   * condition like any other; hot objects under the old ones are nobody's from then on, and go with the next load.
+   */
+  async #adopt(head: CommitRecord, logId: string, hot: readonly ListedHot[]): Promise<void> {
     const { store, log, shard, logger } = this.#options;
-    const left = await this.#hotRanges();
-    const unpublished = left.filter((hot) => hot.to > head.position).length;
+    const unpublished = hot.filter(({ to }) => to > head.position).length;
     logger.error(`${rowsTopic} was made anew; rows that were not published are lost with the old one`, {
       shard,
       position: head.position,
       unpublishedHotObjects: unpublished,
     });
-    await sweepHot(store, shard, () => true);
+    await this.#hot.dropNameless(hot);
     const range = await log.range(rowsTopic, shard);
     await putRecord(store, adoptionRecord(this.#options, head, logId, range.start));
     return this.#load();
-  }
-
-  async #hotRanges(): Promise<OffsetRange[]> {
-    const entries = await listAll(this.#options.store, hotPrefix(this.#options.shard));
-    this.#hotObjects = entries.length;
-    return entries.map((entry) => parseHotFileKey(entry.key)).filter((name) => name !== null);
-  }
-
-  /** Offsets beyond the log's end are of a log that is no more. */
-  async #dropForeignHot(covered: readonly OffsetRange[], end: number): Promise<void> {
-    if (covered.every((hot) => hot.to <= end)) return;
-    this.#options.logger.warn('hot objects of another log are deleted', { shard: this.#options.shard });
-    await sweepHot(this.#options.store, this.#options.shard, (_from, to) => to > end);
   }
 
   /** Retention took messages that were not read: counted as lost, never stepped over in silence. */
@@ -263,9 +245,7 @@ export class Shard {
   // --- reading ---------------------------------------------------------------------------------
 
   #readWait(): number {
-    if (this.#hotSince === null) return readWaitMillisMax;
-    const due = this.#hotSince + this.#options.limits.hotIntervalMillis - this.#options.clock.monotonicMillis();
-    return Math.min(readWaitMillisMax, Math.max(0, Math.ceil(due)));
+    return Math.min(readWaitMillisMax, this.#hot.waitMillis ?? readWaitMillisMax);
   }
 
   async #read(waitMillis: number): Promise<void> {
@@ -316,10 +296,9 @@ export class Shard {
   }
 
   #touchOpen(open: OpenBatch): void {
-    const now = this.#options.clock.monotonicMillis();
-    if (this.#open.firstAppendMillis === null && open.firstAppendMillis !== null) this.#openSince = now;
+    if (this.#open.firstAppendMillis === null && open.firstAppendMillis !== null) this.#openSince = this.#options.clock.monotonicMillis();
     this.#open = open;
-    this.#hotSince ??= now;
+    this.#hot.touch();
   }
 
   /** Messages that can't be decoded are kept for a person to look at; the gap they leave is counted by their source. */
@@ -347,24 +326,8 @@ export class Shard {
     }
   }
 
-  // --- hot -------------------------------------------------------------------------------------
-
-  #hotIsDue(): boolean {
-    if (this.#open.hotBytes >= hotPendingBytesMax) return true;
-    return this.#hotSince !== null && this.#options.clock.monotonicMillis() - this.#hotSince >= this.#options.limits.hotIntervalMillis;
-  }
-
   async #writeHot(): Promise<void> {
-    const { builder, store, shard, metrics } = this.#options;
-    // What an earlier turn could not put stays pending, and what came since is taken behind it.
-    this.#hotPending.push(...(await builder.takeHot()));
-    for (let object = this.#hotPending[0]; object !== undefined; object = this.#hotPending[0]) {
-      await store.put(hotFileKey(shard, object.from, object.to, randomUUID()), object.bytes);
-      this.#hotPending.shift();
-      this.#hotObjects++;
-      metrics.hotWritten(shard, object.bytes.length);
-    }
-    this.#hotSince = null;
+    await this.#hot.write();
     this.#open = { ...this.#open, hotBytes: 0 };
   }
 
@@ -410,7 +373,7 @@ export class Shard {
       }
       const { record, publication } = outcome;
       this.#head = record;
-      this.#rememberPublic(record);
+      this.#hot.rememberPublic(record);
       const seconds = (clock.monotonicMillis() - begun) / 1000;
       const bytes = record.files.reduce((sum, file) => sum + file.bytes, 0);
       metrics.published(shard, { files: record.files.length, samples: record.samples, stacks: record.stacks, bytes, seconds });
@@ -446,14 +409,6 @@ export class Shard {
 
   // --- housekeeping ----------------------------------------------------------------------------
 
-  #rememberPublic(head: CommitRecord | null): void {
-    if (head === null) return;
-    const { clock } = this.#options;
-    const age = Math.max(0, clock.wallMillis() - head.createdMillis);
-    this.#publicSince = this.#publicSince.filter((entry) => entry.position < head.position);
-    this.#publicSince.push({ position: head.position, since: clock.monotonicMillis() - age });
-  }
-
   #beginSweep(): void {
     const { clock } = this.#options;
     if (this.#sweeping !== null || clock.monotonicMillis() - this.#sweptAt < sweepMillis) return;
@@ -470,11 +425,7 @@ export class Shard {
 
   async #sweep(): Promise<void> {
     const { store, settings, shard, clock } = this.#options;
-    const longPublic = this.#publicSince.findLast((entry) => clock.monotonicMillis() - entry.since >= hotKeptMillis);
-    if (longPublic !== undefined) {
-      this.#publicSince = this.#publicSince.filter((entry) => entry.position >= longPublic.position);
-      this.#hotObjects = await sweepHot(store, shard, (_from, to) => to <= longPublic.position);
-    }
+    await this.#hot.sweep();
     await sweepSideObjects(store, shard, clock.wallMillis());
     await sweepStaging(store, settings.shards, clock.wallMillis());
     await foldOldRecords(store, shard, clock.wallMillis());

@@ -50,6 +50,36 @@ export interface Faults {
 
 export const noFaults: Faults = { next: () => 'none', thaw: async () => {} };
 
+/** Faults that freeze the first call of a name, as a process is stopped there, until the test lets it go on. */
+export class Freezer implements Faults {
+  readonly #call: string;
+  readonly #freeze = Promise.withResolvers<void>();
+  readonly #thaw = Promise.withResolvers<void>();
+  isFrozen = false;
+
+  constructor(call: string) {
+    this.#call = call;
+  }
+
+  get frozen(): Promise<void> {
+    return this.#freeze.promise;
+  }
+
+  next(call: string): 'none' | 'freeze' {
+    return call === this.#call && !this.isFrozen ? 'freeze' : 'none';
+  }
+
+  thaw(): Promise<void> {
+    this.isFrozen = true;
+    this.#freeze.resolve();
+    return this.#thaw.promise;
+  }
+
+  goOn(): void {
+    this.#thaw.resolve();
+  }
+}
+
 const faultyMethods = new Set([
   'putIfAbsent',
   'put',

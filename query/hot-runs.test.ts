@@ -62,7 +62,7 @@ describe('a merge', () => {
 test('whatever is listed, runs give the offsets that the objects give', () => {
   for (let seed = 1; seed <= 300; seed++) {
     const random = seededRandom(seed);
-    let objects: { key: string; table: 'samples'; shard: number; from: number; to: number }[] = [];
+    let objects: { key: string; table: 'samples'; shard: number; from: number; to: number; log: null }[] = [];
     let runs: HotRun[] = [];
     let end = 0;
     let position = 0;
@@ -76,10 +76,10 @@ test('whatever is listed, runs give the offsets that the objects give', () => {
       // An object after the last, with a gap now and then; a zombie's over what is there; a head that moves on.
       const from = end + (random.below(5) === 0 ? 1 : 0);
       end = from + 1 + random.below(3);
-      objects.push({ key: `hot/${step}`, table: 'samples', shard: 0, from, to: end });
+      objects.push({ key: `hot/${step}`, table: 'samples', shard: 0, from, to: end, log: null });
       if (random.below(6) === 0) {
         const start = random.below(end);
-        objects.push({ key: `hot/zombie-${step}`, table: 'samples', shard: 0, from: start, to: start + 1 + random.below(5) });
+        objects.push({ key: `hot/zombie-${step}`, table: 'samples', shard: 0, from: start, to: start + 1 + random.below(5), log: null });
       }
       if (random.below(5) === 0) position = Math.min(end, position + random.below(8));
       if (random.below(5) === 0) objects = objects.filter((object) => object.to > position - 3);

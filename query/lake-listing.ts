@@ -4,7 +4,7 @@
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
 import { readFloor } from '../schemas/lake/floor.ts';
-import { hotPrefix, type LakeFileName, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
+import { hotLog, hotPrefix, type LakeFileName, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 import { readLakeSettings } from '../schemas/lake/settings.ts';
 import { limits } from './limits.ts';
@@ -51,7 +51,7 @@ async function placeHead(store: Store, record: CommitRecord, listed: ReadonlySet
     files.push({ ...name, key: file.key, staging: file.staging, place: await placeOf(store, file, listed) });
   }
   const carry = { samples: record.carry?.samples ?? [], stacks: record.carry?.stacks ?? [] };
-  return { shard: record.shard, seq: record.seq, position: record.position, files, carry };
+  return { shard: record.shard, seq: record.seq, position: record.position, log: hotLog(record.logId), files, carry };
 }
 
 /** Staged bytes go away only after the public file is there; so whoever finds neither, in this order, looks at what retention took. */

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { type HotFileName, hotFileKey, type LakeFileName, lakeFileKey } from '../schemas/lake/paths.ts';
+import { type HotFileName, hotFileKey, hotLog, type LakeFileName, lakeFileKey } from '../schemas/lake/paths.ts';
 import { coverOffsets, type HeadFile, inRange, type Keyed, planSnapshot, type ShardHead, type SnapshotLists, type SnapshotPlan } from './snapshot.ts';
 import { seededRandom } from './testing-random.ts';
 
 const uuid = '00000000-0000-4000-8000-000000000000';
 const all = { fromMillis: null, toMillis: null };
 
-function hot(from: number, to: number, tag = 0, shard = 0): Keyed<HotFileName> {
-  const key = hotFileKey(shard, from, to, `${String(tag).padStart(8, '0')}${uuid.slice(8)}`);
-  return { key, shard, from, to };
+function hot(from: number, to: number, tag = 0, shard = 0, logId = 'log'): Keyed<HotFileName> {
+  const key = hotFileKey(shard, from, to, logId, `${uuid.slice(0, -8)}${String(tag).padStart(8, '0')}`);
+  return { key, shard, from, to, log: hotLog(logId) };
 }
 
 function lakeFile(seq: number, date = '2026-11-24', hour = 0, shard = 0): Keyed<LakeFileName> {
@@ -20,7 +20,7 @@ function headFile(seq: number, place: HeadFile['place'], date = '2026-11-24'): H
 }
 
 function head(seq: number, position: number, files: readonly HeadFile[] = [], carry: readonly string[] = []): ShardHead {
-  return { shard: 0, seq, position, files, carry: { samples: carry, stacks: [] } };
+  return { shard: 0, seq, position, log: hotLog('log'), files, carry: { samples: carry, stacks: [] } };
 }
 
 const slices = (objects: readonly Keyed<HotFileName>[], position: number) => coverOffsets(objects, position).map(({ from, to, whole }) => [from, to, whole]);
@@ -47,6 +47,21 @@ describe('hot objects', () => {
 
   test('the same range twice is taken once', () => {
     expect(slices([hot(3, 6, 1), hot(3, 6, 2)], 0)).toEqual([[3, 6, true]]);
+  });
+
+  test('those of another log than the head’s are left out, but not where a version before named them', () => {
+    const other = hot(5, 9, 1, 0, 'other');
+    const nameless = { ...hot(9, 12, 2), log: null };
+    const taken = (heads: readonly ShardHead[]) =>
+      planSnapshot({ hot: [hot(0, 5), other, nameless], heads, lake: [] }, all).samples.hot.map(({ from, to }) => [from, to]);
+    expect(taken([head(1, 2)])).toEqual([
+      [2, 5],
+      [9, 12],
+    ]);
+    expect(taken([{ ...head(1, 2), log: hotLog('other') }])).toEqual([
+      [5, 9],
+      [9, 12],
+    ]);
   });
 
   test('a gap is stepped over', () => {

@@ -8,7 +8,7 @@
 // reader cannot see of it yet we read from the staged bytes under the same record: so a row neither
 // vanishes while a record is being finished nor counts twice, whatever the exporter does meanwhile.
 // Lists that grew after the head was read do no harm: public files above the head are left out, and
-// hot objects outlive their publication.
+// hot objects outlive their publication. Hot objects of another log than the head's hold what was lost with it.
 import { type HotFileName, type LakeFileName, type LakeTable, lakeTables } from '../schemas/lake/paths.ts';
 
 /** Half-open, milliseconds since the Unix epoch; null = no bound. */
@@ -35,6 +35,8 @@ export interface ShardHead {
   readonly seq: number;
   /** Offsets of flamelake.rows below this are in records, the others in hot. */
   readonly position: number;
+  /** hotLog of the log that the position is of. */
+  readonly log: string;
   readonly files: readonly HeadFile[];
   readonly carry: Readonly<Record<LakeTable, readonly string[]>>;
 }
@@ -112,7 +114,13 @@ function hotSlices(objects: readonly Keyed<HotFileName>[], heads: ReadonlyMap<nu
     if (list) list.push(object);
     else byShard.set(object.shard, [object]);
   }
-  return [...byShard].sort(([a], [b]) => a - b).flatMap(([shard, list]) => coverOffsets(list, heads.get(shard)?.position ?? 0));
+  return [...byShard]
+    .sort(([a], [b]) => a - b)
+    .flatMap(([shard, list]) => {
+      const head = heads.get(shard);
+      const ofLog = list.filter(({ log }) => head === undefined || log === null || log === head.log);
+      return coverOffsets(ofLog, head?.position ?? 0);
+    });
 }
 
 /**

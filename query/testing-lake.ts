@@ -135,7 +135,7 @@ export class FixtureLake {
     const offsets = [...new Set([...samples, ...stacks].map(([offset]) => offset))].sort((a, b) => a - b);
     const of = (rows: readonly (readonly [number, Row])[], offset: number) => rows.filter(([own]) => own === offset).map(([, row]) => row);
     const messages = offsets.map((offset) => hotMessage(offset, of(samples, offset), of(stacks, offset), shard));
-    const key = hotFileKey(shard, from, to, randomUUID());
+    const key = hotFileKey(shard, from, to, 'log', randomUUID());
     await this.store.put(key, encodeHot(messages));
     return key;
   }

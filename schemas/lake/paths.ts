@@ -1,5 +1,6 @@
 // Every name in the lake, in one place. Engines that are not ours depend on the first group; only
 // exporter and query know the second.
+import { createHash } from 'node:crypto';
 
 export const lakeTables = ['samples', 'stacks'] as const;
 export type LakeTable = (typeof lakeTables)[number];
@@ -34,23 +35,31 @@ export function parseLakeFileKey(key: string): LakeFileName | null {
 
 /**
  * A hot object holds whole messages of flamelake.rows with offsets [from, to) of one shard. Two
- * objects may hold the same offsets (a restart, a zombie); a reader takes each offset once.
+ * objects may hold the same offsets (a restart, a zombie); a reader takes each offset once. The name
+ * ends in a UUID of version 8, whose first digits say which log the offsets are of: a topic that is made
+ * anew counts from 0 again. (Versions before had random ones, of version 4.)
  */
-export function hotFileKey(shard: number, from: number, to: number, uuid: string): string {
-  return `${hotPrefix(shard)}${String(from).padStart(15, '0')}-${String(to).padStart(15, '0')}-${uuid}.rows`;
+export function hotFileKey(shard: number, from: number, to: number, logId: string, uuid: string): string {
+  const tagged = `${hotLog(logId)}${uuid.slice(8, 14)}8${uuid.slice(15)}`;
+  return `${hotPrefix(shard)}${String(from).padStart(15, '0')}-${String(to).padStart(15, '0')}-${tagged}.rows`;
 }
+
+/** A log as names of hot objects have it. */
+export const hotLog = (logId: string): string => createHash('sha256').update(logId).digest('hex').slice(0, 8);
 
 export interface HotFileName {
   readonly shard: number;
   readonly from: number;
   readonly to: number;
+  /** hotLog of its log; null where an older version named it, and it may be any. */
+  readonly log: string | null;
 }
 
 export function parseHotFileKey(key: string): HotFileName | null {
-  const match = /^hot\/shard=(\d{3,})\/(\d{15})-(\d{15})-[0-9a-f-]{36}\.rows$/.exec(key);
+  const match = /^hot\/shard=(\d{3,})\/(\d{15})-(\d{15})-([0-9a-f]{8})-[0-9a-f]{4}-([0-9a-f])[0-9a-f-]{21}\.rows$/.exec(key);
   if (!match) return null;
-  const [, shard, from, to] = match as unknown as [string, string, string, string];
-  return { shard: Number(shard), from: Number(from), to: Number(to) };
+  const [, shard, from, to, log, version] = match as unknown as [string, string, string, string, string, string];
+  return { shard: Number(shard), from: Number(from), to: Number(to), log: version === '8' ? log : null };
 }
 
 const seqMax = 999_999_999_999;

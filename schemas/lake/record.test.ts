@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { carryKey, dateDays, dateName, hotFileKey, lakeFileKey, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordKey } from './paths.ts';
+import { carryKey, dateDays, dateName, hotFileKey, hotLog, lakeFileKey, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordKey } from './paths.ts';
 import { type CommitRecord, encodeRecord, parseRecord } from './record.ts';
 
 const record: CommitRecord = {
@@ -59,7 +59,9 @@ describe('names', () => {
       part: 1,
     });
     const uuid = '01234567-89ab-cdef-0123-456789abcdef';
-    expect(parseHotFileKey(hotFileKey(0, 5, 9, uuid))).toEqual({ shard: 0, from: 5, to: 9 });
+    expect(parseHotFileKey(hotFileKey(0, 5, 9, 'the log', uuid))).toEqual({ shard: 0, from: 5, to: 9, log: hotLog('the log') });
+    const before = 'hot/shard=000/000000000000005-000000000000009-01234567-89ab-4def-8123-456789abcdef.rows';
+    expect(parseHotFileKey(before)).toEqual({ shard: 0, from: 5, to: 9, log: null });
     expect(parseRecordKey(recordKey(3, 17))).toEqual({ shard: 3, seq: 17 });
     expect(dateName(dateDays('2026-11-24'))).toBe('2026-11-24');
     expect(parseLakeFileKey(carryKey('samples', 0, 1, uuid))).toBeNull();

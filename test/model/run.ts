@@ -453,8 +453,10 @@ class Run {
     if (!this.#inputIsRows()) return false;
     const { log, settings } = this.#place;
     for (let shard = 0; shard < settings.shards; shard++) {
-      const { end } = log.rangeOf(rowsTopic, shard);
-      if (end > 0 && this.#snapshot.position(shard, log.logId(rowsTopic)) < end) return false;
+      const { start, end } = log.rangeOf(rowsTopic, shard);
+      // Where retention took all that there was before the first record, there is nothing to make one of.
+      const position = this.#snapshot.hasRecord(shard) ? this.#snapshot.position(shard, log.logId(rowsTopic)) : start;
+      if (position < end) return false;
     }
     return this.#snapshot.isFinished;
   }

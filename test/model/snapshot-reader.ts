@@ -4,7 +4,7 @@
 
 import { allTime, type HeadFile, planSnapshot, type ShardHead, type TablePlan } from '../../query/snapshot.ts';
 import { decodeHot } from '../../schemas/hot/codec.ts';
-import { dateName, type LakeTable, parseHotFileKey, parseLakeFileKey, recordPrefix } from '../../schemas/lake/paths.ts';
+import { dateName, hotLog, type LakeTable, parseHotFileKey, parseLakeFileKey, recordPrefix } from '../../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord } from '../../schemas/lake/record.ts';
 import { decodeRows } from '../../schemas/rows/codec.ts';
 import type { MemoryStore } from './memory-store.ts';
@@ -43,6 +43,11 @@ export class SnapshotReader {
   /** Whether every file that a head names has its public name. */
   get isFinished(): boolean {
     return this.#heads().every((head) => head.files.every((file) => file.place === 'public'));
+  }
+
+  /** Whether the last check saw the row of this value. */
+  has(value: bigint): boolean {
+    return this.#seen.has(String(value));
   }
 
   hasRecord(shard: number): boolean {
@@ -107,13 +112,14 @@ export class SnapshotReader {
     for (let shard = 0; shard < this.#shards; shard++) {
       const key = this.#store.keys(recordPrefix(shard))[0];
       if (key === undefined) continue;
-      const { seq, position, files, carry } = this.#record(key);
+      const { seq, position, logId, files, carry } = this.#record(key);
       const place = (file: { key: string; staging: string }): HeadFile['place'] =>
         this.#store.objects.has(file.key) ? 'public' : this.#store.objects.has(file.staging) ? 'staging' : 'gone';
       heads.push({
         shard,
         seq,
         position,
+        log: hotLog(logId),
         files: files.map(({ key: name, staging }) => ({ ...parseLakeFileKey(name)!, key: name, staging, place: place({ key: name, staging }) })),
         carry: { samples: carry?.samples ?? [], stacks: carry?.stacks ?? [] },
       });

@@ -126,7 +126,7 @@ async function writeByQuery(sent: readonly Sent[], folder: string): Promise<void
   const whole = [sent.slice(0, middle), sent];
   const bounds = [0, sent[middle]?.offset ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER];
   for (const [index, part] of whole.entries()) {
-    const key = hotFileKey(2, index, 1000, randomUUID());
+    const key = hotFileKey(2, index, 1000, 'log', randomUUID());
     await store.put(key, encodeHot(part.map(({ offset, message, rows }) => ({ offset, rows, value: encodeRows(message) }))));
     slices.push({ key, shard: 2, from: bounds[index]!, to: bounds[index + 1]!, whole: false });
   }
@@ -152,7 +152,7 @@ test.each([1, 2, 3, 4])('messages of seed %d', async (seed) => {
 });
 
 test('an object that is damaged or of another version is named in one line', async () => {
-  const key = hotFileKey(2, 0, 1, randomUUID());
+  const key = hotFileKey(2, 0, 1, 'log', randomUUID());
   const slices = [{ key, shard: 2, from: 0, to: 1, whole: true }];
   const { message } = randomMessage(createRandom(9), 0);
   const value = encodeRows(message);
