@@ -3,7 +3,7 @@
 
 import { isDeltaExact } from '../lib/parquet/delta.ts';
 import { codeTexts, mapColumns } from '../lib/parquet/nested.ts';
-import { type Column, ints, longs, optionalTexts, optionalWords, required, tableTexts } from '../lib/parquet/values.ts';
+import { type Column, ints, longs, optionalTexts, optionalWords, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
 import { nullInt32, resourceStringColumns } from '../schemas/rows/message.ts';
 import { type Batch, resourceAttributesAt, resourcePidAt, seriesWords } from './batch.ts';
 import type { WordTable } from './words.ts';
@@ -31,7 +31,7 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield required('value', length, { kind: 'words', type: 'INT64', words: batch.value.gather(rows) });
   yield required('count', length, { kind: 'words', type: 'INT64', words: batch.count.gather(rows) });
   yield required('weight', length, { kind: 'words', type: 'DOUBLE', words: batch.weight.gather(rows) });
-  yield required('stack_id', length, tableTexts(batch.stack.gather(rows), batch.stackIds));
+  yield required('stack_id', length, tableDigits(batch.stack.gather(rows), batch.stackIds));
   yield* linkColumns(batch, batch.link.gather(rows));
   yield text('service_name', through(batch.resources, serviceName, resource));
   for (let position = serviceName + 1; position < executableName; position++) yield resourceText(position);
@@ -40,7 +40,7 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield optionalWords('cpu_logical_number', { kind: 'words', type: 'INT32', words: batch.cpu.gather(rows) }, nullInt);
   for (let position = executableName; position < resourceStringColumns.length; position++) yield resourceText(position);
   yield optional('thread_name', through(batch.series, seriesWords.threadName, series));
-  yield optional('profile_id', through(batch.series, seriesWords.profileId, series));
+  yield optionalTexts('profile_id', tableDigits(through(batch.series, seriesWords.profileId, series), strings));
   yield optional('scope_name', through(batch.series, seriesWords.scopeName, series));
   yield* mapColumns('resource_attributes', through(batch.resources, resourceAttributesAt, resource), batch.maps);
   yield* mapColumns('attributes', batch.attributes.gather(rows), batch.maps);
@@ -54,15 +54,15 @@ function time(batch: Batch, rows: Uint32Array): Column {
 }
 
 function* linkColumns(batch: Batch, links: Uint32Array): Generator<Column> {
-  const column = (name: string, of: (link: number) => string) => {
+  const column = (name: string, of: (link: number) => string, texts = tableDigits) => {
     const { codes, table } = codeTexts(links, of);
-    return optionalTexts(name, tableTexts(codes, table));
+    return optionalTexts(name, texts(codes, table));
   };
   // A trace's samples are looked up by its id, which no order helps: the filter does. One on stack_id
   // would cost half of the whole file's time and answer nothing that its service prefix does not.
   yield { ...column('trace_id', (link) => batch.traceIds[link]!), bloom: true };
   yield column('span_id', (link) => batch.spanIds[link]!);
-  yield column('link_source', (link) => batch.strings[batch.linkSources[link]!]!);
+  yield column('link_source', (link) => batch.strings[batch.linkSources[link]!]!, tableTexts);
 }
 
 /** What hot and carried objects have beside the public columns. */

@@ -2,7 +2,7 @@
 // the batch's distinct frames, and each of their fields the number of its text.
 import type { GrowingBytes } from '../lib/parquet/growing-bytes.ts';
 import { codeTexts, ListSlots } from '../lib/parquet/nested.ts';
-import { type Column, ints, optionalTexts, required, tableTexts, type Values } from '../lib/parquet/values.ts';
+import { type Column, ints, optionalTexts, required, tableDigits, tableTexts, type Values } from '../lib/parquet/values.ts';
 import { frameColumns } from '../schemas/lake/columns.ts';
 import { dateName } from '../schemas/lake/paths.ts';
 import { type Batch, frameWords } from './batch.ts';
@@ -15,7 +15,7 @@ export function* stackColumns(batch: Batch, stacks: Uint32Array): Generator<Colu
     const { start, end } = batch.stackFrameRange(stack);
     return start === end ? 0 : batch.frames.word(batch.stackFrames.get(position === 'leaf' ? start : end - 1), frameWords.function);
   };
-  yield required('stack_id', length, tableTexts(batch.stackId.gather(stacks), batch.stackIds));
+  yield required('stack_id', length, tableDigits(batch.stackId.gather(stacks), batch.stackIds));
   yield optional('service_name', batch.stackService.gather(stacks));
   yield* frameLeaves(batch, stacks);
   yield optional(

@@ -9,16 +9,23 @@ import type { ByteWriter } from 'hyparquet-writer';
 import { BloomBuilder } from 'hyparquet-writer/src/bloom.js';
 import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { putDelta } from './delta.ts';
-import { type Dictionary, DictionaryMaker, textAt, textBounds } from './dictionary.ts';
+import { type Dictionary, DictionaryMaker, prefixBytes, textAt, textBounds } from './dictionary.ts';
 import { GrowingBytes } from './growing-bytes.ts';
-import { bitWidth, putHybrid } from './hybrid.ts';
+import { bitWidth, indexWidth, putHybrid } from './hybrid.ts';
 import { type CodedTexts, type Column, type FixedWords, wordsOf } from './values.ts';
 
 /** Chunks of so few bytes are not compressed: the frame alone takes a dozen, and a call 10 us. */
 const compressBytesMin = 64;
+/**
+ * Random digits repeat by chance only. Level 3 takes these repetitions, which saves less than it costs: 18.3 B for a
+ * trace id of 32 digits and its length, 17.5 at level 1 in a third of the time, 16.0 without the length.
+ */
+const digitsLevel = 1;
 
 export interface ChunkOptions {
-  readonly compress: (bytes: Uint8Array) => Uint8Array;
+  readonly compress: (bytes: Uint8Array, level: number) => Uint8Array;
+  /** zstd. */
+  readonly level: number;
   readonly statistics: boolean;
 }
 
@@ -53,12 +60,14 @@ export class ChunkWriter {
     const encoded = this.#encode(column, element, statistics);
     const { dictionary, encoding } = encoded;
     const small = this.#body.length + (dictionary?.bytes.length ?? 0) < compressBytesMin;
-    const compress = (bytes: Uint8Array) => (small ? bytes : this.#options.compress(bytes));
+    const { level } = this.#options;
+    const valuesLevel = column.values.kind === 'texts' && column.values.digits === true ? digitsLevel : level;
+    const compress = (bytes: Uint8Array, at: number) => (small ? bytes : this.#options.compress(bytes, at));
     const codec: CompressionCodec = small ? 'UNCOMPRESSED' : 'ZSTD';
     let uncompressed = 0;
-    if (dictionary !== null) uncompressed += writeDictionary(writer, dictionary, compress);
+    if (dictionary !== null) uncompressed += writeDictionary(writer, dictionary, compress(dictionary.bytes.view(), valuesLevel));
     const dataOffset = writer.offset;
-    const body = compress(this.#body.view());
+    const body = compress(this.#body.view(), dictionary === null ? valuesLevel : level);
     const header = { num_values: column.slots, encoding, definition_level_encoding: 'RLE', repetition_level_encoding: 'RLE' } as const;
     const sizes = { uncompressed_page_size: this.#body.length, compressed_page_size: body.length };
     writePageHeader(writer, { type: 'DATA_PAGE', ...sizes, data_page_header: header });
@@ -126,6 +135,10 @@ export class ChunkWriter {
     const bloomFilter = bloom ? bloomOf(dictionary, element) : undefined;
     // Where most values are there once, a dictionary is the column and its indexes on top.
     if (dictionary.length > 0 && 2 * dictionary.length <= values.codes.length) return { ...this.#putIndexes(dictionary), bounds, bloomFilter };
+    if (values.digits === true && dictionary.length > 0) {
+      this.#putLengthsAndTexts(dictionary);
+      return { encoding: 'DELTA_LENGTH_BYTE_ARRAY', dictionary: null, bounds, bloomFilter };
+    }
     this.#putPlainTexts(dictionary);
     return { encoding: 'PLAIN', dictionary: null, bounds, bloomFilter };
   }
@@ -157,7 +170,7 @@ export class ChunkWriter {
   }
 
   #putIndexes(dictionary: Dictionary): Pick<Encoded, 'encoding' | 'dictionary'> {
-    const width = bitWidth(dictionary.length - 1);
+    const width = indexWidth(dictionary.length - 1);
     this.#body.byte(width);
     putHybrid(this.#body, dictionary.indexes, dictionary.indexes.length, width);
     return { encoding: 'RLE_DICTIONARY', dictionary };
@@ -173,17 +186,29 @@ export class ChunkWriter {
     }
     for (let row = 0; row < indexes.length; row++) {
       const entry = indexes[row]!;
-      const from = entry === 0 ? 0 : ends[entry - 1]!;
-      const size = ends[entry]! - from;
-      bytes.data.copy(body.room(size), body.length, from, from + size);
-      body.length += size;
+      this.#copy(bytes, entry === 0 ? 0 : ends[entry - 1]!, ends[entry]!);
     }
+  }
+
+  /** DELTA_LENGTH_BYTE_ARRAY: the lengths, which ids have in common, and all texts behind them. */
+  #putLengthsAndTexts({ indexes, bytes, ends }: Dictionary): void {
+    const start = (entry: number) => (entry === 0 ? 0 : ends[entry - 1]!) + prefixBytes;
+    putDelta(
+      this.#body,
+      Float64Array.from(indexes, (entry) => ends[entry]! - start(entry)),
+    );
+    for (let row = 0; row < indexes.length; row++) this.#copy(bytes, start(indexes[row]!), ends[indexes[row]!]!);
+  }
+
+  #copy(bytes: GrowingBytes, from: number, to: number): void {
+    const body = this.#body;
+    bytes.data.copy(body.room(to - from), body.length, from, to);
+    body.length += to - from;
   }
 }
 
-function writeDictionary(writer: ByteWriter, { bytes, length }: Dictionary, compress: (bytes: Uint8Array) => Uint8Array): number {
+function writeDictionary(writer: ByteWriter, { bytes, length }: Dictionary, compressed: Uint8Array): number {
   const start = writer.offset;
-  const compressed = compress(bytes.view());
   const sizes = { uncompressed_page_size: bytes.length, compressed_page_size: compressed.length };
   writePageHeader(writer, { type: 'DICTIONARY_PAGE', ...sizes, dictionary_page_header: { num_values: length, encoding: 'PLAIN' } });
   const headerBytes = writer.offset - start;

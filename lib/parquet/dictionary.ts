@@ -14,7 +14,7 @@ export interface Dictionary {
 }
 
 /** Bytes before a text: its length. */
-const prefixBytes = 4;
+export const prefixBytes = 4;
 
 export class DictionaryMaker {
   readonly #bytes = new GrowingBytes();

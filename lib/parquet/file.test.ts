@@ -13,7 +13,7 @@ import { isDeltaExact, putDelta } from './delta.ts';
 import { ParquetFile } from './file.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import { codeTexts, ListSlots, mapColumns } from './nested.ts';
-import { type Column, doubles, ints, longs, optionalTexts, optionalWords, required, tableTexts } from './values.ts';
+import { type Column, doubles, ints, longs, optionalTexts, optionalWords, required, tableDigits, tableTexts } from './values.ts';
 
 let directory: string;
 let duckdb: DuckDBInstance;
@@ -110,9 +110,9 @@ function* columnsOf(rows: Rows): Generator<Column> {
   const name = texts(rows.name);
   yield optionalTexts('name', tableTexts(name.codes, name.table));
   const id = texts(rows.id);
-  yield required('id', length, tableTexts(id.codes, id.table));
+  yield required('id', length, tableDigits(id.codes, id.table));
   const linked = texts(rows.linked);
-  yield { ...optionalTexts('linked', tableTexts(linked.codes, linked.table)), bloom: true };
+  yield { ...optionalTexts('linked', tableDigits(linked.codes, linked.table)), bloom: true };
   const maps = [[], ...rows.map.map((map) => map ?? [])];
   yield* mapColumns(
     'map',
@@ -176,6 +176,24 @@ const bounds = (file: string) =>
     group.columns.map(({ meta_data: meta }) => ({ path: meta!.path_in_schema, values: meta!.num_values, statistics: meta!.statistics })),
   );
 
+/** One column of texts, read by both readers; gives its encodings. */
+async function roundTrip(codes: Uint32Array, textOf: (code: number) => string, values: typeof tableTexts): Promise<readonly string[]> {
+  const file = path.join(directory, 'column.parquet');
+  rmSync(file, { force: true });
+  const one: SchemaElement[] = [{ name: 'schema', num_children: 1 }, text('column', 'REQUIRED')];
+  const parquet = new ParquetFile(file, { schema: one, metadata: [], level: 1, statistics: true, statisticsBytesMax: 64 });
+  const table = Array.from({ length: codes.length === 0 ? 0 : Math.max(...new Set(codes)) + 1 }, (_, code) => textOf(code));
+  parquet.writeRowGroup([required('column', codes.length, values(codes, table))], codes.length);
+  parquet.finish();
+  const expected = Array.from(codes, textOf);
+  expect(((await readHyparquet(file)) as { column: string }[]).map((row) => row.column)).toEqual(expected);
+  const connection = await duckdb.connect();
+  const answer = await connection.runAndReadAll(`SELECT "column" FROM read_parquet('${file}')`);
+  connection.closeSync();
+  expect(answer.getRows().map(([value]) => value)).toEqual(expected);
+  return parquetMetadata(bytesOf(file)).row_groups[0]!.columns[0]!.meta_data!.encodings;
+}
+
 async function differenceInDuckDB(left: string, right: string): Promise<unknown> {
   const connection = await duckdb.connect();
   const [a, b] = [left, right].map((file) => `SELECT * FROM read_parquet('${file}')`);
@@ -214,6 +232,22 @@ describe('a file', () => {
       }
     }
     connection.closeSync();
+  });
+
+  // Around the widths of its indexes: none, bits of half a byte, one, two and three bytes. Values come in runs that
+  // begin anywhere, since runs and packed groups take turns.
+  test.each([1, 2, 3, 16, 17, 256, 257, 65_536, 65_537])('with a dictionary of %d texts gives them back', async (distinct) => {
+    const random = seeded(distinct);
+    const codes: number[] = Array.from({ length: distinct }, (_, code) => code);
+    while (codes.length < 2 * distinct + 300) for (let left = random(80), code = random(distinct); left >= 0; left--) codes.push(code);
+    expect(await roundTrip(Uint32Array.from(codes), (code) => `text ${code}`, tableTexts)).toContain('RLE_DICTIONARY');
+  });
+
+  test.each([1, 2, 33, 130, 1000])('with %d ids, each another, gives them back', async (length) => {
+    const codes = Uint32Array.from({ length }, (_, code) => code);
+    expect(await roundTrip(codes, (code) => code.toString(16).padStart(32, '0'), tableDigits)).toContain('DELTA_LENGTH_BYTE_ARRAY');
+    // Ids of others may have any length.
+    expect(await roundTrip(codes, (code) => `${code} ${'é'.repeat(code % 7)}`, tableDigits)).toContain('DELTA_LENGTH_BYTE_ARRAY');
   });
 
   test('with a column that its schema does not have there is an error of the program', () => {

@@ -36,7 +36,7 @@ export class ParquetFile {
   constructor(path: string, shape: FileShape) {
     this.#sink = new FileSink(path);
     this.#leaves = leavesOf(shape.schema);
-    this.#chunks = new ChunkWriter({ compress: compressorOf(shape.level), statistics: shape.statistics });
+    this.#chunks = new ChunkWriter({ compress, level: shape.level, statistics: shape.statistics });
     this.#writer = new ParquetWriter({
       writer: this.#sink,
       schema: shape.schema,
@@ -100,7 +100,7 @@ function leavesOf([root, ...elements]: readonly SchemaElement[]): Leaf[] {
   return leaves;
 }
 
-const compressorOf = (level: number) => (bytes: Uint8Array) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
+const compress = (bytes: Uint8Array, level: number) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level } });
 
 class FileSink extends ByteWriter {
   readonly #hash = createHash('sha256');

@@ -8,9 +8,20 @@ import type { GrowingBytes } from './growing-bytes.ts';
 export const hybridWidthMax = 24;
 /** A run costs about four bytes with the header of what is packed behind it; so many bits packed cost as much. */
 const runBitsMin = 32;
+/** Below it runs of whole bytes are left to zstd: a header among them would hide what repeats around it. */
+const byteRunMin = 32;
 
 export function bitWidth(valueMax: number): number {
   return 32 - Math.clz32(valueMax);
+}
+
+/**
+ * Bits of dictionary indexes: whole bytes, since zstd finds again what it has seen at any byte and at no other bit
+ * (stacks share callers: a sixth of their bytes). What fits half a byte repeats within one or two anyway.
+ */
+export function indexWidth(valueMax: number): number {
+  const bits = bitWidth(valueMax);
+  return bits <= 4 ? bits : 8 * Math.ceil(bits / 8);
 }
 
 export function putHybrid(out: GrowingBytes, values: Uint32Array, length: number, width: number): void {
@@ -19,7 +30,7 @@ export function putHybrid(out: GrowingBytes, values: Uint32Array, length: number
     putRun(out, 0, length, width);
     return;
   }
-  const runMin = Math.max(8, Math.ceil(runBitsMin / width));
+  const runMin = width % 8 === 0 ? byteRunMin : Math.max(8, Math.ceil(runBitsMin / width));
   let packedFrom = 0;
   let at = 0;
   while (at < length) {
@@ -48,7 +59,14 @@ function putPacked(out: GrowingBytes, values: Uint32Array, from: number, to: num
   const groups = Math.ceil((to - from) / 8);
   out.varint(groups * 2 + 1);
   const data = out.room(groups * width);
-  let at = out.length;
+  const end = out.length + groups * width;
+  const at = width % 8 === 0 ? packBytes(data, out.length, values, from, to, width) : packBits(data, out.length, values, from, to, width);
+  data.fill(0, at, end);
+  out.length = end;
+}
+
+function packBits(data: Uint8Array, start: number, values: Uint32Array, from: number, to: number, width: number): number {
+  let at = start;
   let waiting = 0;
   let bits = 0;
   for (let index = from; index < to; index++) {
@@ -60,8 +78,17 @@ function putPacked(out: GrowingBytes, values: Uint32Array, from: number, to: num
       bits -= 8;
     }
   }
-  const end = out.length + groups * width;
   if (bits > 0) data[at++] = waiting;
-  data.fill(0, at, end);
-  out.length = end;
+  return at;
+}
+
+function packBytes(data: Uint8Array, start: number, values: Uint32Array, from: number, to: number, width: number): number {
+  let at = start;
+  for (let index = from; index < to; index++) {
+    const value = values[index]!;
+    data[at++] = value;
+    if (width > 8) data[at++] = value >>> 8;
+    if (width > 16) data[at++] = value >>> 16;
+  }
+  return at;
 }

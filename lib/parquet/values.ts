@@ -10,6 +10,8 @@ export interface CodedTexts {
   readonly codesMax: number;
   /** Writes the text of a number as UTF-8. */
   readonly put: (code: number, out: GrowingBytes) => void;
+  /** Ids: random hex digits, of which zstd saves the half that digits waste and no more. */
+  readonly digits?: boolean;
 }
 
 /** Fixed-width values as their little-endian words, `stride` of them each. */
@@ -60,6 +62,11 @@ export interface Column {
 /** Strings by their index in a table. */
 export function tableTexts(codes: Uint32Array, table: readonly string[]): CodedTexts {
   return { kind: 'texts', codes, codesMax: table.length, put: (code, out) => out.text(table[code]!) };
+}
+
+/** The same of ids. */
+export function tableDigits(codes: Uint32Array, table: readonly string[]): CodedTexts {
+  return { ...tableTexts(codes, table), digits: true };
 }
 
 export function longs(values: BigInt64Array): FixedWords {
