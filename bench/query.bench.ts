@@ -1,9 +1,10 @@
 // The flame graph of 15 minutes of one service, on a lake of many publications and dates:
-// `node bench/query.bench.ts [--small] [--rows 10000000]`. Rows go through real row messages and the exporter's
-// own code. Cold is a new process (the kernel may have the files in its memory), warm the same one asked again.
+// `node bench/query.bench.ts [--small] [--rows 10000000] [--lake DIR]`. Rows go through real row messages and the
+// exporter's own code. `--lake` keeps what is made in a folder, and only asks where one was kept before. Cold is
+// a new process (the kernel may have the files in its memory), warm the same one asked again.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,9 +37,12 @@ interface Answer {
 
 export const bench: Bench = async (size) => {
   const rows = Number(process.argv[process.argv.indexOf('--rows') + 1]) || rowsDefault[size];
-  const folder = mkdtempSync(join(tmpdir(), 'flamelake-bench-'));
+  const kept = process.argv.includes('--lake') ? process.argv[process.argv.indexOf('--lake') + 1]! : null;
+  const folder = kept ?? mkdtempSync(join(tmpdir(), 'flamelake-bench-'));
+  const note = join(folder, 'made.json');
   try {
-    const made = await make(folder, size, rows);
+    const made = existsSync(note) ? (JSON.parse(readFileSync(note, 'utf8')) as Made) : await make(folder, size, rows);
+    if (kept !== null) writeFileSync(note, JSON.stringify(made));
     // A quarter of an hour in the middle, by the clock.
     const from = fleet.startMillis + Math.floor(made.publications / 2) * publicationMillis;
     const answer = ask(made.url, from, size);
@@ -58,7 +62,7 @@ export const bench: Bench = async (size) => {
       notes: [`  flame graph: ${answer.nodes.toLocaleString('en')} nodes, ${(answer.value / 1e9).toFixed(2)} s of CPU time of service-0`],
     };
   } finally {
-    rmSync(folder, { recursive: true });
+    if (kept === null) rmSync(folder, { recursive: true });
   }
 };
 
@@ -74,6 +78,7 @@ interface Made {
 
 async function make(folder: string, size: Size, rows: number): Promise<Made> {
   const begun = performance.now();
+  mkdirSync(folder, { recursive: true });
   const messages = messagesPerPublication[size];
   const options: FleetOptions = {
     ...fleet,
