@@ -4,12 +4,14 @@
 import type { CommitRecord, HighWater } from '../schemas/lake/record.ts';
 import type { RowsMessage, Segment } from '../schemas/rows/message.ts';
 import { DigestEntries, DigestWindow } from './digests.ts';
+import { clockOf, sourceKey, type WindowClock } from './window-clock.ts';
 
 export class SourceState {
   readonly highWaters = new Map<string, HighWater>();
   readonly digests = new DigestWindow();
+  readonly clock: WindowClock;
   /** Newest log append time of any segment. */
-  clockMillis = 0;
+  appendMillis: number;
   /** Digests since the last cut: what the next record's side object holds. */
   recent = new DigestEntries();
 
@@ -19,10 +21,16 @@ export class SourceState {
    */
   isFirst: boolean;
 
-  constructor(head: Pick<CommitRecord, 'highWaters' | 'clockMillis'> | null = null) {
+  constructor(head: Pick<CommitRecord, 'highWaters' | 'clockMillis' | 'windowMillis'> | null = null) {
     for (const water of head?.highWaters ?? []) this.highWaters.set(sourceKey(water), water);
-    this.clockMillis = head?.clockMillis ?? 0;
+    this.clock = clockOf(head);
+    this.appendMillis = head?.clockMillis ?? 0;
     this.isFirst = head === null;
+  }
+
+  /** As the next record keeps them. */
+  waters(): HighWater[] {
+    return [...this.highWaters].map(([key, { logId, topic, partition, offset }]) => ({ logId, topic, partition, offset, ...this.clock.stateOf(key) }));
   }
 
   /** A new range begins. */
@@ -70,7 +78,7 @@ export function admit(state: SourceState, message: RowsMessage, messageTimeMilli
   const counts = { repeated: 0, duplicates: 0, duplicateProfiles: 0 };
   for (const segment of message.segments) {
     if (segment.offset <= high) counts.repeated += segment.rowEnd - segment.rowStart;
-    else admitSegment(state, segment, rows, counts);
+    else admitSegment(state, key, segment, rows, counts);
   }
   const to = Math.max(high, message.to);
   if (known === undefined || to > known.offset) state.highWaters.set(key, { ...sourceOf(message), offset: to });
@@ -82,11 +90,19 @@ export function gapTimeMillis(message: RowsMessage, messageTimeMillis: number): 
   return message.segments[0]?.appendTimeMillis ?? messageTimeMillis;
 }
 
-function admitSegment(state: SourceState, segment: Segment, rows: AdmittedRows[], counts: { duplicates: number; duplicateProfiles: number }): void {
-  state.clockMillis = Math.max(state.clockMillis, segment.appendTimeMillis);
+function admitSegment(
+  state: SourceState,
+  source: string,
+  segment: Segment,
+  rows: AdmittedRows[],
+  counts: { duplicates: number; duplicateProfiles: number },
+): void {
+  state.appendMillis = Math.max(state.appendMillis, segment.appendTimeMillis);
+  state.clock.move(source, segment.appendTimeMillis);
+  const { nowMillis, startMillis } = state.clock;
   for (const profile of segment.profiles) {
-    const seen = state.digests.seen(profile.digest, state.clockMillis);
-    state.recent.add(profile.digest, state.clockMillis);
+    const seen = state.digests.seen(profile.digest, nowMillis, startMillis);
+    state.recent.add(profile.digest, nowMillis);
     if (seen) {
       counts.duplicates += profile.rowEnd - profile.rowStart;
       counts.duplicateProfiles++;
@@ -96,10 +112,6 @@ function admitSegment(state: SourceState, segment: Segment, rows: AdmittedRows[]
       else rows.push({ start: profile.rowStart, end: profile.rowEnd, appendTimeMillis: segment.appendTimeMillis });
     }
   }
-}
-
-export function sourceKey(source: { logId: string; topic: string; partition: number }): string {
-  return `${source.logId}/${source.topic}/${source.partition}`;
 }
 
 function sourceOf(message: RowsMessage): { logId: string; topic: string; partition: number } {

@@ -88,6 +88,7 @@ export interface BuiltCarry {
 export interface Publication {
   readonly position: number;
   readonly clockMillis: number;
+  readonly windowMillis: number;
   readonly highWaters: readonly HighWater[];
   /** Stacks before samples. */
   readonly files: readonly BuiltFile[];

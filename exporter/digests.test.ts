@@ -19,7 +19,7 @@ describe('window', () => {
       clock += Math.floor(random() * 60);
       const name = digest(Math.floor(random() * 30_000));
       const last = model.get(name);
-      expect(window.seen(name, clock)).toBe(last !== undefined && last >= clock - digestWindowMillis);
+      expect(window.seen(name, clock, clock - digestWindowMillis)).toBe(last !== undefined && last >= clock - digestWindowMillis);
       model.set(name, clock);
     }
   });
@@ -34,17 +34,18 @@ describe('window', () => {
     const window = new DigestWindow();
     window.restore(entries);
     expect(window.length).toBe(digestWindowEntriesMax);
-    expect(window.seen('f'.repeat(32), 1)).toBe(false); // goes in, the oldest out
+    expect(window.seen('f'.repeat(32), 1, 0)).toBe(false); // goes in, the oldest out
     expect(window.length).toBe(digestWindowEntriesMax);
-    expect(window.seen(digestOf(digestWindowEntriesMax - 1), 1)).toBe(true);
-    expect(window.seen(digestOf(0), 1)).toBe(false);
+    expect(window.seen(digestOf(digestWindowEntriesMax - 1), 1, 0)).toBe(true);
+    expect(window.seen(digestOf(0), 1, 0)).toBe(false);
   });
 
   test('a digest that keeps coming stays in the window', () => {
     const window = new DigestWindow();
-    expect(window.seen(digest(1), 0)).toBe(false);
-    for (let times = 1; times < 10; times++) expect(window.seen(digest(1), times * (digestWindowMillis - 1))).toBe(true);
-    expect(window.seen(digest(1), 11 * digestWindowMillis)).toBe(false);
+    const seenAt = (clock: number) => window.seen(digest(1), clock, clock - digestWindowMillis);
+    expect(seenAt(0)).toBe(false);
+    for (let times = 1; times < 10; times++) expect(seenAt(times * (digestWindowMillis - 1))).toBe(true);
+    expect(seenAt(11 * digestWindowMillis)).toBe(false);
   });
 });
 
@@ -53,14 +54,15 @@ describe('side objects', () => {
     const [before, after] = [new DigestWindow(), new DigestWindow()];
     const entries = new DigestEntries();
     for (let number = 0; number < 500; number++) {
-      before.seen(digest(number % 300), number * 1000);
+      before.seen(digest(number % 300), number * 1000, number * 1000 - digestWindowMillis);
       entries.add(digest(number % 300), number * 1000);
     }
     after.restore(decodeDigests(encodeDigests(entries), 'key'));
     expect(after.length).toBe(before.length);
     for (let number = 0; number < 600; number++) {
       const clock = 500_000 + number * 2000;
-      expect(after.seen(digest(number), clock)).toBe(before.seen(digest(number), clock));
+      const start = clock - digestWindowMillis;
+      expect(after.seen(digest(number), clock, start)).toBe(before.seen(digest(number), clock, start));
     }
   });
 

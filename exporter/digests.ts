@@ -1,9 +1,9 @@
 // The digests that a shard has seen lately: a client's retry is recognised by its content, whatever
-// its encoding or partition. The window is 15 minutes of the shard's log clock or 1 M profiles,
+// its encoding or partition. The window is 15 minutes of its clock (window-clock.ts) or 1 M profiles,
 // whichever is smaller (docs/lake.md promises it). First in, first out, in flat arrays: 1 M digests
 // cost 40 MB, a Set of strings would cost three times that.
 import { PipelineError } from '../lib/errors.ts';
-import { digestWindowEntriesMax, digestWindowMillis } from './limits.ts';
+import { digestWindowEntriesMax } from './limits.ts';
 
 const digestWords = 4;
 /** Bytes of one entry in a side object: 16 of digest, 4 of milliseconds after the object's base. */
@@ -25,9 +25,9 @@ export class DigestWindow {
     return this.#length;
   }
 
-  /** True where the digest is in the window. It is (again) the newest afterwards, at `clockMillis`. */
-  seen(digest: string, clockMillis: number): boolean {
-    this.#expire(clockMillis);
+  /** True where the digest is in the window, which begins at `startMillis`. It is (again) the newest afterwards, at `clockMillis`. */
+  seen(digest: string, clockMillis: number, startMillis: number): boolean {
+    this.#expire(startMillis);
     parseDigest(digest, this.#scratch);
     const found = this.#find(this.#scratch);
     if (found >= 0) {
@@ -42,17 +42,16 @@ export class DigestWindow {
   /** Adds what a record's side object holds; entries must come in the order in which they were seen. */
   restore(entries: DigestEntries): void {
     for (let i = 0; i < entries.length; i++) {
-      const clock = entries.clocks[i]!;
-      this.#expire(clock);
+      this.#expire(Number.NEGATIVE_INFINITY);
       this.#scratch.set(entries.words.subarray(i * digestWords, (i + 1) * digestWords));
       const found = this.#find(this.#scratch);
       if (found >= 0) this.#unindex(found);
-      this.#push(this.#scratch, clock);
+      this.#push(this.#scratch, entries.clocks[i]!);
     }
   }
 
-  #expire(clockMillis: number): void {
-    while (this.#length > 0 && (this.#clocks[this.#first]! < clockMillis - digestWindowMillis || this.#length >= digestWindowEntriesMax)) {
+  #expire(startMillis: number): void {
+    while (this.#length > 0 && (this.#clocks[this.#first]! < startMillis || this.#length >= digestWindowEntriesMax)) {
       if (this.#slotOf(this.#first) >= 0) this.#unindex(this.#first);
       this.#first = (this.#first + 1) % this.#clocks.length;
       this.#length--;
@@ -132,7 +131,7 @@ export class DigestWindow {
   }
 }
 
-/** Digests in the order in which a range saw them, each with the shard's log clock at that moment. */
+/** Digests in the order in which a range saw them, each with the window's clock at that moment. */
 export class DigestEntries {
   words = new Uint32Array(digestWords * 64);
   clocks = new Float64Array(64);

@@ -7,6 +7,16 @@ const hour = 60 * minute;
 /** The window in which a profile that comes again is recognised; docs/lake.md promises both. */
 export const digestWindowMillis = 15 * minute;
 export const digestWindowEntriesMax = 1_000_000;
+/**
+ * One message moves the window's clock by so much at most: a clock that is set forward by hours between a
+ * client's try and its retry takes a minute of the fifteen. Where messages are farther apart the window is longer.
+ */
+export const digestClockStepMillis = minute;
+/**
+ * The window waits for an input partition that is behind the others by up to so much (its processor was away):
+ * what it brings was sent when they were there. One that is farther behind is taken for dead.
+ */
+export const digestSourceWaitMillis = 6 * hour;
 
 /** Rows of one Parquet row group: DuckDB's own size, so that one group is one unit of its parallel scan. */
 export const rowGroupRows = 122_880;

@@ -91,7 +91,7 @@ describe('sources', () => {
     await send(3, 7, segments.slice(4));
     await world.settle(start('a'));
     expect(published(await rowsSeen())).toEqual(valuesOf(...all));
-    expect((await head()).highWaters).toEqual([{ logId: 'log-a', topic: 'otlp_profiles', partition: 0, offset: 7 }]);
+    expect((await head()).highWaters).toMatchObject([{ logId: 'log-a', topic: 'otlp_profiles', partition: 0, offset: 7 }]);
   });
 
   test('the high water holds beyond the digest window', async () => {
@@ -129,11 +129,36 @@ describe('sources', () => {
   test('a profile that comes again beyond the window is a profile of its own', async () => {
     const first = profile([1]);
     await send(-1, 1, [segment(1, [first])]);
-    world.clock.now += 16 * 60_000;
+    const between = Array.from({ length: 16 }, () => profile([1]));
+    for (const [index, each] of between.entries()) {
+      world.clock.now += 60_000;
+      await send(index + 1, index + 2, [segment(index + 2, [each])]);
+    }
     const late: PlainProfile = { digest: first.digest, samples: [{ ...first.samples[0]!, value: BigInt(++samples) }] };
-    await send(1, 2, [segment(2, [late])]);
+    await send(17, 18, [segment(18, [late])]);
     await world.settle(start('a'));
-    expect(published(await rowsSeen())).toEqual(valuesOf(first, late));
+    expect(published(await rowsSeen())).toEqual(valuesOf(first, ...between, late));
+  });
+
+  test('a retry is known though the clock was set between, or the first try comes hours after it', async () => {
+    const [again, behind] = [profile([1]), profile([2])];
+    const hour = 60 * 60_000;
+    await send(-1, 1, [segment(1, [again])]);
+    await send(-1, 1, [segment(1, [profile([3])])], { partition: 1 });
+    await world.settle(start('a'));
+    await send(1, 2, [segment(2, [again], { appendTimeMillis: world.clock.now + 9 * hour })]);
+    await send(2, 3, [segment(3, [behind])]);
+    // Partition 1 is read late: meanwhile three hours of the other came.
+    for (let offset = 4; offset < 184; offset++) await send(offset - 1, offset, [segment(offset, [], { appendTimeMillis: world.clock.now + offset * 60_000 })]);
+    await send(1, 2, [segment(2, [behind])], { partition: 1 });
+    await world.settle(exporters[0]!);
+    await exporters.pop()!.builder.close();
+    await send(2, 3, [segment(3, [again, behind])], { partition: 1 });
+    await world.settle(start('b')); // from the records
+    const counts = new Map<bigint, number>();
+    for (const value of published(await rowsSeen())) counts.set(value, (counts.get(value) ?? 0) + 1);
+    expect(valuesOf(again, behind).map((value) => counts.get(value))).toEqual([1, 1]);
+    expect(counts.size).toBe(3);
   });
 
   test('a gap is a row in the lake with its range, and the rest goes on', async () => {

@@ -24,6 +24,7 @@ export interface ClosedBatch {
   readonly batch: Batch;
   readonly position: number;
   readonly clockMillis: number;
+  readonly windowMillis: number;
   readonly highWaters: readonly HighWater[];
   readonly digests: DigestEntries;
   readonly duplicates: number;
@@ -63,6 +64,7 @@ export async function buildPublication(closed: ClosedBatch, order: BuildOrder, c
   return {
     position: closed.position,
     clockMillis: closed.clockMillis,
+    windowMillis: closed.windowMillis,
     highWaters: closed.highWaters,
     files,
     carry: { add, rows: publishAll ? 0 : oldRows, dates: carriedDates.map(dateName), keep: !publishAll },

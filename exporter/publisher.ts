@@ -99,6 +99,7 @@ function recordOf({ shard, writer, clock }: PublisherOptions, { head, logId, seq
     logId,
     position: publication.position,
     clockMillis: publication.clockMillis,
+    windowMillis: publication.windowMillis,
     leaderEpoch: 0,
     highWaters: publication.highWaters,
     files: publication.files.map(({ table, key, rows, bytes, sha256 }) => ({ table, staging: stagedName(attempt, key), key, rows, bytes, sha256 })),

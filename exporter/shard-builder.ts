@@ -124,9 +124,9 @@ export class ShardBuilder implements Builder {
     this.#placeLostStacks();
     const below = await this.#loseBelow(floorDate);
     const { batch, duplicates, losses } = this.#open;
-    const { clockMillis, recent } = this.#source;
-    const highWaters = [...this.#source.highWaters.values()];
-    this.#closed = { batch, duplicates, losses, clockMillis, digests: recent, position: this.#next, highWaters, below };
+    const { appendMillis: clockMillis, clock, recent } = this.#source;
+    const state = { clockMillis, windowMillis: clock.nowMillis, highWaters: this.#source.waters() };
+    this.#closed = { batch, duplicates, losses, ...state, digests: recent, position: this.#next, below };
     this.#source.cut();
     this.#open = new OpenState();
   }
@@ -277,7 +277,7 @@ export class ShardBuilder implements Builder {
     let stacks = 0;
     for (let stack = 0; stack < batch.stacks; stack++) if (batch.stackDate.get(stack) < floorDate) stacks++;
     if (rows + stacks === 0 && !isCarried) return null;
-    const loss = belowRetentionLoss(rows, { appendTimeMillis: this.#source.clockMillis, offset: this.#next - 1 }, floorDate);
+    const loss = belowRetentionLoss(rows, { appendTimeMillis: this.#source.appendMillis, offset: this.#next - 1 }, floorDate);
     await this.#known.ensure([lossDate(loss)]);
     if (rows > 0) this.#addLostRow(loss, losses);
     else addLostStack(batch, loss, this.#lossPlace());

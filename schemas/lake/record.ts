@@ -41,6 +41,9 @@ export interface HighWater {
   readonly partition: number;
   /** Every source offset up to and with this one is in the lake (or counted as lost). */
   readonly offset: number;
+  /** For the clock of the digest window: append time of its last message, and where its clock stands. */
+  readonly appendMillis?: number;
+  readonly clockMillis?: number;
 }
 
 export interface CommitRecord {
@@ -58,8 +61,10 @@ export interface CommitRecord {
   /** Identity and next position of flamelake.rows in this shard: all below is in the lake. */
   readonly logId: string;
   readonly position: number;
-  /** Newest log append time among all source messages below `position`: the clock of the digest window. */
+  /** Newest log append time among all source messages below `position`. */
   readonly clockMillis: number;
+  /** The clock of the digest window, which runs by append times (exporter/window-clock.ts); older records have none of their own. */
+  readonly windowMillis?: number;
   /** Kafka leader epoch; 0 embedded. */
   readonly leaderEpoch: number;
   readonly highWaters: readonly HighWater[];
@@ -100,6 +105,7 @@ export function checkRecord(found: unknown, key: string): CommitRecord {
   const numbers = ['shard', 'seq', 'createdMillis', 'firstMillis', 'position', 'clockMillis', 'leaderEpoch', 'samples', 'stacks', 'duplicates'] as const;
   for (const name of numbers)
     if (!Number.isSafeInteger(value[name])) return refuse(`${name} is ${JSON.stringify(value[name])}, expected an integer; the record is damaged`);
+  if (!isOptionalMillis(value.windowMillis)) return refuse(`windowMillis is ${JSON.stringify(value.windowMillis)}, expected an integer; the record is damaged`);
   if (typeof value.attempt !== 'string' || typeof value.logId !== 'string') return refuse('attempt or logId is missing; the record is damaged');
   if (!Array.isArray(value.files) || !value.files.every((file) => isObject(file) && isRecordFile(file)))
     return refuse('files is not a list of files; the record is damaged');
@@ -130,8 +136,17 @@ function isRecordFile(file: RecordFile): boolean {
   );
 }
 
+const isOptionalMillis = (value: unknown): boolean => value === undefined || Number.isSafeInteger(value);
+
 function isHighWater(water: HighWater): boolean {
-  return typeof water.logId === 'string' && typeof water.topic === 'string' && Number.isSafeInteger(water.partition) && Number.isSafeInteger(water.offset);
+  return (
+    typeof water.logId === 'string' &&
+    typeof water.topic === 'string' &&
+    Number.isSafeInteger(water.partition) &&
+    Number.isSafeInteger(water.offset) &&
+    isOptionalMillis(water.appendMillis) &&
+    isOptionalMillis(water.clockMillis)
+  );
 }
 
 function isCarry(carry: RecordCarry): boolean {

@@ -19,6 +19,7 @@ export const faultKinds = [
   'rows retention',
   'input made anew',
   'rows made anew',
+  'clock set',
   'hours pass',
   'days pass',
 ] as const;

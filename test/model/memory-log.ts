@@ -19,6 +19,8 @@ export class MemoryLog implements Log {
   readonly #topics = new Map<string, Topic>();
   readonly #positions = new Map<string, PartitionPosition>();
   readonly #wallMillis: () => number;
+  /** How far the clock of the broker of a partition is ahead; of all of its topics. */
+  readonly aheadMillis = new Map<number, number>();
   /** Whether trim frees anything (embedded) or is left to retention (Kafka). */
   trims = true;
   /** Told of each append. */
@@ -65,7 +67,8 @@ export class MemoryLog implements Log {
 
   put(topic: string, partition: number, { value, key = null, headers = {} }: LogMessage): number {
     const { records } = this.#partition(topic, partition);
-    records.push({ offset: records.length, appendTimeMillis: this.#wallMillis(), key, value, headers });
+    const appendTimeMillis = this.#wallMillis() + (this.aheadMillis.get(partition) ?? 0);
+    records.push({ offset: records.length, appendTimeMillis, key, value, headers });
     this.onAppend(topic, partition, value);
     return records.length - 1;
   }

@@ -2,6 +2,8 @@
 // rules are replaced here, by tests alone. FLAMELAKE_MODEL_RULES=300 counts in how many of so many runs
 // each shows; `shows` is what such counts said, of the runs from seed 1 on.
 import { describe, expect, test, vi } from 'vitest';
+import type { ListedHot } from '../../exporter/hot-tier.ts';
+import { digestWindowMillis } from '../../exporter/limits.ts';
 import type { Log } from '../../lib/log/log.ts';
 import type { Store } from '../../lib/store/store.ts';
 import { recordKey } from '../../schemas/lake/paths.ts';
@@ -10,7 +12,18 @@ import { profilesTopic } from '../../schemas/topics.ts';
 import type { Hooks } from './processes.ts';
 import { ModelFailure, runModel } from './run.ts';
 
-type Rule = 'none' | 'read back' | 'forget' | 'finish' | 'order' | 'high waters' | 'digests of records' | 'digests' | 'stack ids';
+type Rule =
+  | 'none'
+  | 'read back'
+  | 'forget'
+  | 'finish'
+  | 'order'
+  | 'high waters'
+  | 'digests of records'
+  | 'digests'
+  | 'stack ids'
+  | 'hot of its log'
+  | 'clock steps';
 /** The rule that is out. */
 const rule = vi.hoisted(() => ({ out: 'none' }) as { out: Rule });
 
@@ -65,8 +78,8 @@ vi.mock(import('../../exporter/digest-records.ts'), async (load) => {
 vi.mock(import('../../exporter/digests.ts'), async (load) => {
   const real = await load();
   class DigestWindow extends real.DigestWindow {
-    override seen(digest: string, clockMillis: number): boolean {
-      return super.seen(digest, clockMillis) && rule.out !== 'digests';
+    override seen(...given: Parameters<InstanceType<typeof real.DigestWindow>['seen']>): boolean {
+      return super.seen(...given) && rule.out !== 'digests';
     }
   }
   return { ...real, DigestWindow };
@@ -83,6 +96,31 @@ vi.mock(import('../../exporter/known-stacks.ts'), async (load) => {
     }
   }
   return { ...real, KnownStacks };
+});
+
+vi.mock(import('../../exporter/hot-tier.ts'), async (load) => {
+  const real = await load();
+  class HotTier extends real.HotTier {
+    /** Whatever is there when it comes to that. */
+    override async dropNameless(listed: readonly ListedHot[]): Promise<void> {
+      await super.dropNameless(rule.out === 'hot of its log' ? (await this.list()).map((object) => ({ ...object, log: null })) : listed);
+    }
+  }
+  return { ...real, HotTier };
+});
+
+vi.mock(import('../../exporter/window-clock.ts'), async (load) => {
+  const real = await load();
+  const clockOf: typeof real.clockOf = (head) => {
+    const clock = real.clockOf(head);
+    if (rule.out !== 'clock steps') return clock;
+    clock.move = (_source, appendMillis) => {
+      clock.nowMillis = Math.max(clock.nowMillis, appendMillis);
+      clock.startMillis = clock.nowMillis - digestWindowMillis;
+    };
+    return clock;
+  };
+  return { ...real, clockOf };
 });
 
 /** An input that is made anew keeps its identity. */
@@ -143,6 +181,14 @@ const cases: readonly Case[] = [
   { text: '† digests are what the records say', out: 'digests of records', hooks: racing, wrong: /row twice/, shows: '1 of 16', seed: 17 },
   { text: '† stack ids are what the records say', out: 'stack ids', hooks: racing, wrong: /stack id twice|dangling/, shows: '3 of 8' },
   { text: 'a profile that comes again is known by its digest', out: 'digests', wrong: /row twice/, shows: '8 of 16' },
+  { text: 'a clock that is set moves the window of the digests by a step', out: 'clock steps', wrong: /row twice/, shows: '4 of 120', seed: 46 },
+  {
+    text: 'of a topic that was made anew only what is hot of the old one goes',
+    out: 'hot of its log',
+    hooks: { ...racing, isHarmful: true },
+    wrong: /vanished/,
+    shows: '1 of 120',
+  },
   { text: 'stacks are published before samples', out: 'order', wrong: /dangling/, shows: '16 of 16' },
 ];
 

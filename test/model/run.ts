@@ -3,7 +3,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { sourceKey } from '../../exporter/admit.ts';
+import { sourceKey } from '../../exporter/window-clock.ts';
 import type { LakeSettings } from '../../schemas/lake/settings.ts';
 import { decodeRows } from '../../schemas/rows/codec.ts';
 import { processorGroup, profilesTopic, rowsTopic, versionHeader } from '../../schemas/topics.ts';
@@ -60,6 +60,7 @@ class Run {
   readonly #shape: ProfileShape;
   /** Whether this run's world destroys what was not safe yet: retention, topics made anew. */
   readonly #isHarmful: boolean;
+  readonly #setsClocks: boolean;
   /** Two in some runs: each takes the shards for its own. */
   #exportersLeast: number;
   #processors: Running[] = [];
@@ -85,6 +86,7 @@ class Run {
     this.#snapshot = new SnapshotReader(store, shards);
     this.#ledger = new Ledger(shards);
     this.#isHarmful = random.chance(0.3) || hooks.isHarmful === true;
+    this.#setsClocks = random.chance(0.5);
     this.#exportersLeast = hooks.exportersLeast ?? random.pick([1, 1, 2]);
     log.trims = random.chance(0.6);
     log.onAppend = (topic, partition, value) => {
@@ -239,6 +241,16 @@ class Run {
     this.#exporters = [...this.#alive(this.#exporters), startExporter(this.#place, process, directory)];
   }
 
+  /** One that begins at once on what has just become new, and stops in the middle of it. */
+  async #beginAndFreeze(): Promise<void> {
+    this.#beginExporter();
+    for (let step = this.#random.below(25); step > 0; step--) await this.#step();
+    const last = this.#alive(this.#exporters).at(-1);
+    if (last === undefined) return;
+    last.process.frozen = true;
+    this.#place.counts.add('freeze');
+  }
+
   #alive(running: readonly Running[]): Running[] {
     return running.filter(({ process }) => process.alive);
   }
@@ -257,6 +269,7 @@ class Run {
       'stop',
       'second',
       'hours',
+      ...(this.#setsClocks ? (['clock', 'clock'] as const) : []),
       ...(this.#isHarmful ? harms : []),
       ...(this.#place.hooks.compactsRows ? (['compact'] as const) : []),
     ] as const;
@@ -280,6 +293,9 @@ class Run {
       case 'hours':
         await this.#pass(random.pick([20, 70, 70, 50 * 60]) * minuteMillis);
         break;
+      case 'clock':
+        this.#setClock();
+        break;
       case 'input':
         await this.#overtakeInput();
         break;
@@ -291,6 +307,7 @@ class Run {
         break;
       case 'anew':
         this.#makeAnew(random.pick([[profilesTopic], [rowsTopic], [profilesTopic, rowsTopic]]));
+        if (random.chance(0.5)) await this.#beginAndFreeze();
         break;
     }
   }
@@ -336,6 +353,15 @@ class Run {
     this.scheduler.note(`${millis / minuteMillis} minutes pass`);
     this.scheduler.nowMillis += millis;
     for (const { process } of frozen) if (this.#random.chance(0.7)) this.#wake(process);
+  }
+
+  /** The append times of a partition go hours forward, or back to what is right. */
+  #setClock(): void {
+    const partition = this.#random.below(this.#place.partitions);
+    const aheadMillis = this.#random.pick([0, 20, 3 * 60, 7 * 60]) * minuteMillis;
+    this.#place.counts.add('clock set');
+    this.scheduler.note(`the clock of partition ${partition} is ${aheadMillis / minuteMillis} minutes ahead`);
+    this.#place.log.aheadMillis.set(partition, aheadMillis);
   }
 
   /** All that lies in the input was taken and remembered. */
