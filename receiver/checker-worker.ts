@@ -1,6 +1,7 @@
 // The thread behind checker.ts: large messages, one after the other.
 import { parentPort } from 'node:worker_threads';
 import { PipelineError } from '../lib/errors.ts';
+import { letGo } from '../lib/let-go.ts';
 import { type CheckReply, type CheckRequest, checkHere } from './checker.ts';
 
 const port = parentPort;
@@ -10,6 +11,7 @@ port.on('message', ({ body, isJson }: CheckRequest) => {
   const reply = answer(body, isJson);
   const forward = 'admission' in reply ? reply.admission.forward : null;
   port.postMessage(reply, forward === null ? [] : [forward.buffer as ArrayBuffer]);
+  letGo(body);
 });
 
 function answer(body: Uint8Array, isJson: boolean): CheckReply {
@@ -24,7 +26,8 @@ function answer(body: Uint8Array, isJson: boolean): CheckReply {
   }
 }
 
-const whole = (bytes: Uint8Array): Uint8Array => (bytes.byteLength === bytes.buffer.byteLength && !Buffer.isBuffer(bytes) ? bytes : new Uint8Array(bytes));
+const whole = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
 
 /** Numbers and texts: what the answer is made from. */
 function plain(context: Readonly<Record<string, unknown>>): Record<string, unknown> {

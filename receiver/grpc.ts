@@ -152,32 +152,35 @@ function routeRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, d
 }
 
 async function readMessage(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, bounds: Bounds, options: TransportOptions): Promise<Uint8Array | null> {
-  const body = await readFramed(stream, bounds);
-  if (body === null) return null;
-  options.metrics.received('grpc', body.length);
-  const message = body.subarray(prefixBytes);
-  if (body[0] === 0) return message;
+  const prefix = Buffer.alloc(prefixBytes);
+  const message = await readFramed(stream, bounds, prefix);
+  if (message === null) return null;
+  options.metrics.received('grpc', prefixBytes + message.length);
+  const flag = prefix[0]!;
+  if (flag === 0) return message;
   const encoding = String(headers['grpc-encoding'] ?? 'identity').toLowerCase();
-  if (body[0] === 1 && encoding === 'gzip') return decompress(message, 'gzip', bounds);
-  if (body[0] === 1 && encoding !== 'identity') {
+  if (flag === 1 && encoding === 'gzip') return decompress(message, 'gzip', bounds);
+  if (flag === 1 && encoding !== 'identity') {
     throw new PipelineError('encoding_unsupported', `grpc-encoding ${JSON.stringify(encoding.slice(0, 80))}, expected one of ${acceptedEncodings}`);
   }
-  throw malformed(body[0] === 1 ? 'a compressed message without grpc-encoding' : `flag ${body[0]}`, 'a flag of 0, or 1 with grpc-encoding');
+  throw malformed(flag === 1 ? 'a compressed message without grpc-encoding' : `flag ${flag}`, 'a flag of 0, or 1 with grpc-encoding');
 }
 
-/** The body with its prefix; refused by the announced length before the rest has come. */
-async function readFramed(stream: ServerHttp2Stream, bounds: Bounds): Promise<Buffer | null> {
-  const prefix = Buffer.alloc(prefixBytes);
+/** The message behind its prefix, which is filled in; refused by the announced length before the rest has come. */
+async function readFramed(stream: ServerHttp2Stream, bounds: Bounds, prefix: Buffer): Promise<Buffer | null> {
+  let found = 0;
   let announced = Number.POSITIVE_INFINITY;
-  const body = await readBody(stream, { ...bounds, bytesMax: bounds.bytesMax + prefixBytes }, (part, before) => {
+  const message = await readBody(stream, bounds, (part, before) => {
+    found = before + part.length;
     if (before < prefixBytes) part.copy(prefix, before);
-    if (before + part.length < prefixBytes) return;
+    if (found < prefixBytes) return part.subarray(part.length);
     announced = prefixBytes + prefix.readUInt32BE(1);
     if (announced > prefixBytes + bounds.bytesMax) throw tooLarge(bounds.bytesMax);
-    if (before + part.length > announced) throw malformed('bytes behind the message', 'one message in a call of Export');
+    if (found > announced) throw malformed('bytes behind the message', 'one message in a call of Export');
+    return part.subarray(Math.max(0, prefixBytes - before));
   });
-  if (body !== null && body.length !== announced) throw malformed(`${body.length} bytes`, 'a message to the length that it announces');
-  return body;
+  if (message !== null && found !== announced) throw malformed(`${found} bytes`, 'a message to the length that it announces');
+  return message;
 }
 
 const malformed = (found: string, expected: string): PipelineError => new PipelineError('message_malformed', `gRPC body: found ${found}, expected ${expected}`);

@@ -1,5 +1,6 @@
 // The one way into the log for both transports: check, append, and only then an acknowledgement.
 import { isPipelineError } from '../lib/errors.ts';
+import { letGo } from '../lib/let-go.ts';
 import type { Log } from '../lib/log/log.ts';
 import type { Logger } from '../lib/logger.ts';
 import { profilesTopic, rejectedSamplesHeader, versionHeader } from '../schemas/topics.ts';
@@ -16,6 +17,7 @@ export interface IngestRequest {
 }
 
 export interface Incoming {
+  /** Given away: it may be empty afterwards. */
   readonly body: Uint8Array;
   /** OTLP/JSON, else protobuf. */
   readonly isJson: boolean;
@@ -44,7 +46,10 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
       ...(rejectedSamples === 0 ? {} : { [rejectedSamplesHeader]: String(rejectedSamples) }),
     };
     try {
-      await log.append(profilesTopic, null, { value, headers });
+      const appended = log.append(profilesTopic, null, { value, headers });
+      // The log has its copy; there shall not be two of it while it is written.
+      letGo(value);
+      await appended;
     } catch (error) {
       if (isPipelineError(error) && error.code !== 'message_too_large') noteTrouble(error.message);
       throw error;
@@ -72,8 +77,9 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
           return null;
         }
         samples = accepted.samples + accepted.rejectedSamples;
+        const forwardedBytes = accepted.forward?.byteLength ?? 0;
         if (accepted.forward !== null) await append(accepted.forward, incoming.version, accepted.rejectedSamples);
-        metrics.accepted(request.transport, accepted);
+        metrics.accepted(request.transport, accepted, forwardedBytes);
         return { accepted };
       } catch (error) {
         const refused = refusalOf(error);

@@ -34,10 +34,22 @@ export const refusalCharsMax = 1_000;
 export const problemsNamedMax = 5;
 
 /**
- * Request bytes held at once by both transports, compressed and decompressed: four messages of the
- * largest size. Above it senders are asked to come again, before memory is spent on them.
+ * Memory for requests at once, of both transports: bodies as they come, decoded and on their way to the log.
+ * Four messages of the largest size, and a few decoders where that is small. Above it senders are asked to come again, before memory is spent on them.
  */
-export const inFlightBytesMax = (messageBytesMax: number): number => 4 * messageBytesMax;
+export const inFlightBytesMax = (messageBytesMax: number): number => 4 * messageBytesMax + 2 * 1024 * 1024;
+/** Only a request that takes no more than this, its decoder included, gets the last share: a host's usual messages. */
+export const smallRequestBytes = 1024 * 1024;
+export const smallRequestsShare = 1 / 16;
+/** What a request takes before its first byte: Node's objects for an HTTP/2 stream are 10 KiB. */
+export const requestBytes = 16 * 1024;
+/** Buffers that bodies are gathered in: a page for the smallest, what a socket gives in one read for the others. */
+export const partBytesMin = 4 * 1024;
+export const partBytesMax = 64 * 1024;
+/** What a decoder is given and gives at a time, and what it takes itself: its tables, two of each on the way. */
+export const decoderInputBytes = 128 * 1024;
+export const decodedPartBytes = 64 * 1024;
+export const decoderBytes = 512 * 1024;
 /** A sender is not the slowest before it has had this time: a good one is done by then. */
 export const evictAfterMillis = 1_000;
 /**
@@ -47,12 +59,12 @@ export const evictAfterMillis = 1_000;
 export const largeDecodeBytes = 1024 * 1024;
 export const largeDecodesMax = 2;
 /**
- * Resident memory of the process, whatever is sent: 224 MiB for itself (Node, code, heap, two threads),
- * the bodies, and each of them once more where its parts are put together, decoded (zstd keeps a window)
- * or waits for the garbage collector. One body in JSON may add jsonHeapBytesMax, and each open connection
- * its 70 KiB.
+ * Resident memory of the process, whatever is sent: 288 MiB for itself (Node, code and threads 140, heap
+ * 80, what V8 lets pile up of dead parts of the network 64), what requests hold, one message twice while its
+ * parts are put together or the log copies it, and one while a profile is cut out of it. A body in JSON
+ * may add jsonHeapBytesMax, and each open connection its 70 KiB.
  */
-export const residentBytesMax = (messageBytesMax: number): number => 224 * 1024 * 1024 + 2 * inFlightBytesMax(messageBytesMax);
+export const residentBytesMax = (messageBytesMax: number): number => 288 * 1024 * 1024 + inFlightBytesMax(messageBytesMax) + 2 * messageBytesMax;
 /** How long a sender is asked to wait: one publish of our agent, long enough for a log to drain a bit. */
 export const retrySeconds = 5;
 

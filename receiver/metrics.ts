@@ -9,7 +9,7 @@ export type Transport = 'grpc' | 'http';
 
 export interface ReceiverMetrics {
   received(transport: Transport, bytes: number): void;
-  accepted(transport: Transport, admission: Admission): void;
+  accepted(transport: Transport, admission: Admission, forwardedBytes: number): void;
   /** `samples` where they were counted before the refusal. */
   refused(transport: Transport, reason: string, samples: number): void;
   /** The sender went away before its message was whole, or before it was written. */
@@ -99,7 +99,7 @@ export const receiverMetrics = {
     attributes: { transport: transports, reason: ['too_many', 'tls', 'silent', 'flood'] },
     alert: 'any increase of too_many: more senders than this receiver takes; of tls: a sender with a wrong certificate, or a stranger',
   },
-  'flamelake.receiver.in_flight': { kind: 'gauge', unit: 'By', description: 'Request bytes held in memory' },
+  'flamelake.receiver.in_flight': { kind: 'gauge', unit: 'By', description: 'Memory that requests hold: their bodies, what is decoded of them, decoders' },
   'flamelake.receiver.connections': { kind: 'gauge', unit: '{connection}', description: 'Open connections', attributes: { transport: transports } },
   'flamelake.receiver.log.size': {
     kind: 'gauge',
@@ -124,13 +124,13 @@ export function createReceiverMetrics(meter: Meter, gauges: Gauges): ReceiverMet
   observeGauges(meter, gauges);
   return {
     received: (transport, count) => bytes.add(count, { transport }),
-    accepted(transport, admission) {
+    accepted(transport, admission, forwardedBytes) {
       const outcome = admission.rejectedProfiles > 0 ? 'partial' : admission.forward === null ? 'empty' : 'accepted';
       requests.add(1, { transport, outcome });
       samples.add(admission.samples, { transport });
       if (admission.rejectedProfiles > 0) rejected.add(admission.rejectedProfiles, { transport, reason: 'malformed' });
       if (admission.rejectedSamples > 0) refusedSamples.add(admission.rejectedSamples, { transport, reason: 'malformed' });
-      forwarded.add(admission.forward?.byteLength ?? 0, { transport });
+      forwarded.add(forwardedBytes, { transport });
     },
     refused(transport, reason, sampleCount) {
       requests.add(1, { transport, outcome: 'refused' });

@@ -8,48 +8,81 @@
 //     1 copy: length - 4 in 3 bits, offset in 3 bits + 1 byte · 2 copy: length - 1, offset in 2 bytes · 3: in 4
 //   frame:  type, 3 bytes of length; 0xff opens with `sNaPpY`, 0 = checksum + block, 1 = checksum + bytes,
 //           0x80-0xfe may be passed over
+import { setImmediate } from 'node:timers/promises';
 import { PipelineError } from '../lib/errors.ts';
 
 const opening = Buffer.from([0xff, 6, 0, 0, ...Buffer.from('sNaPpY')]);
 /** By definition of the framing format. */
 const chunkBytesMax = 65_536;
 
-/** `allot` is told of every output size before it is made, and throws where it is too much. */
-export function unsnappy(bytes: Buffer, allot: (bytes: number) => void): Buffer {
-  return bytes.subarray(0, opening.length).equals(opening) ? unframe(bytes, allot) : unblock(bytes, Number.MAX_SAFE_INTEGER, allot);
+/** Where output goes: a block is made in one piece, frames are gathered. Both throw where it is too much. */
+export interface Output {
+  allot(bytes: number): Buffer;
+  add(bytes: Buffer): void;
+  join(): Buffer;
 }
 
-function unframe(bytes: Buffer, allot: (bytes: number) => void): Buffer {
-  const parts: Buffer[] = [];
+/** Lets others on after every so much: a large body is half a second of work. */
+export async function unsnappy(bytes: Buffer, output: Output): Promise<Buffer> {
+  const steps = bytes.subarray(0, opening.length).equals(opening) ? unframe(bytes, output) : unblock(bytes, (length) => output.allot(length));
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await setImmediate();
+  }
+}
+
+const stepBytes = 256 * 1024;
+
+/** Yields when it would be good to let others on. */
+type Steps = Generator<void, Buffer, void>;
+
+function* unframe(bytes: Buffer, output: Output): Steps {
+  const scratch = Buffer.allocUnsafeSlow(chunkBytesMax);
   let at = 0;
+  let rested = 0;
   while (at < bytes.length) {
     const head = need(bytes, at, 4);
     const type = head[0]!;
     const body = need(bytes, at + 4, head.readUIntLE(1, 3));
     at += 4 + body.length;
-    if (type === 0 || type === 1) parts.push(readChunk(type, body, allot));
+    if (type === 0 || type === 1) output.add(readChunk(type, body, scratch));
     else if (type === 0xff ? !body.equals(opening.subarray(4)) : type < 0x80) throw malformed(`a chunk of type ${type}`);
+    rested += type < 2 ? chunkBytesMax / 4 + body.length : 4;
+    if (rested < stepBytes) continue;
+    rested = 0;
+    yield;
   }
-  return Buffer.concat(parts);
+  return output.join();
 }
 
-function readChunk(type: number, body: Buffer, allot: (bytes: number) => void): Buffer {
+function readChunk(type: number, body: Buffer, scratch: Buffer): Buffer {
   const checksum = need(body, 0, 4).readUInt32LE(0);
   let content = body.subarray(4);
-  if (type === 0) content = unblock(content, chunkBytesMax, allot);
+  if (type === 0) content = unblockHere(content, scratch);
   else if (content.length > chunkBytesMax) throw malformed(`a chunk of ${content.length} bytes`);
-  else allot(content.length);
   if (maskedChecksum(content) !== checksum) throw malformed('a chunk whose checksum is another');
   return content;
 }
 
-function unblock(bytes: Buffer, bytesMax: number, allot: (bytes: number) => void): Buffer {
+/** A block of a frame, which is small. */
+function unblockHere(bytes: Buffer, scratch: Buffer): Buffer {
+  const steps = unblock(bytes, (length) => {
+    if (length > chunkBytesMax) throw malformed(`a chunk of ${length} bytes`);
+    return scratch.subarray(0, length);
+  });
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+function* unblock(bytes: Buffer, allot: (length: number) => Buffer): Steps {
   const [length, start] = blockLength(bytes);
-  if (length > bytesMax) throw malformed(`a chunk of ${length} bytes`);
-  allot(length);
-  const out = Buffer.allocUnsafe(length);
+  const out = allot(length);
   let at = start;
   let end = 0;
+  let rest = stepBytes;
   while (at < bytes.length) {
     const tag = bytes[at++]!;
     if ((tag & 3) === 0) {
@@ -77,6 +110,9 @@ function unblock(bytes: Buffer, bytesMax: number, allot: (bytes: number) => void
       else for (let index = 0; index < size; index++) out[end + index] = out[end - offset + index]!;
       end += size;
     }
+    if (end < rest) continue;
+    rest = end + stepBytes;
+    yield;
   }
   if (end !== length) throw malformed(`${end} bytes where ${length} are announced`);
   return out;

@@ -1,6 +1,7 @@
 // Group commit: all appends that wait at the moment go into one transaction per topic, each is
 // answered after its fsync. While one group is written the next one gathers.
 import { PipelineError } from '../../errors.ts';
+import { letGo } from '../../let-go.ts';
 import { groupBytesMax, groupMessagesMax } from '../limits.ts';
 import type { LogUsage } from '../log.ts';
 import type { LogFiles } from './files.ts';
@@ -65,6 +66,7 @@ export class Appender {
     } catch (error) {
       for (const append of group) this.#hooks.fail(append.id, error);
     }
+    for (const append of group) letGo(append.value);
   }
 
   /** The oldest append's topic decides. Order within a topic is kept; topics are independent. */

@@ -14,7 +14,7 @@ import type { Target, Verdict } from '../target.ts';
 const { compress: snappyCompress } = createRequire(import.meta.url)('snappyjs') as { compress(bytes: Buffer): Buffer };
 
 const bytesMax = 64 * 1024;
-const inFlight = createInFlight(1024 * 1024);
+const inFlight = createInFlight(2 * 1024 * 1024);
 const largeDecodes = createPermits(1);
 
 const encoders: Readonly<Record<ContentEncoding, (bytes: Buffer) => Uint8Array>> = {
@@ -45,10 +45,13 @@ async function feedBody(input: Uint8Array): Promise<Verdict> {
   const encoding = contentEncodings[(input[0] ?? 0) % contentEncodings.length]!;
   const body = Buffer.from(input.subarray(1));
   const hold = inFlight.hold();
-  const plain = await decompress(body, encoding, { bytesMax, hold, largeDecodes }).catch((error: unknown) => {
-    if (isPipelineError(error)) return null;
-    throw error;
-  });
+  // A copy: what it is decoded into is given back with the hold.
+  const plain = await decompress(body, encoding, { bytesMax, hold, largeDecodes })
+    .then((decoded) => Buffer.from(decoded))
+    .catch((error: unknown) => {
+      if (isPipelineError(error)) return null;
+      throw error;
+    });
   hold.release();
   if (inFlight.bytes !== 0) throw new Error(`${inFlight.bytes} bytes are still held`);
   if (plain === null) return 'refused';
