@@ -80,25 +80,47 @@ function rankSeries(batch: Batch): SeriesRanks {
   return { rank, count: keys.length === 0 ? 0 : count + 1 };
 }
 
-function sortRows(batch: Batch, rows: Uint32Array, ranks: SeriesRanks, times: Float64Array): Uint32Array {
-  const starts = new Uint32Array(ranks.count + 1);
-  for (const row of rows) starts[ranks.rank[batch.seriesOf.get(row)]! + 1]!++;
-  for (let rank = 0; rank < ranks.count; rank++) starts[rank + 1]! += starts[rank]!;
-  const next = starts.slice();
+function sortRows(batch: Batch, rows: Uint32Array, { rank, count }: SeriesRanks, times: Float64Array): Uint32Array {
+  const next = new Uint32Array(count + 1);
+  const rankOf = batch.seriesOf.gather(rows);
+  for (let index = 0; index < rows.length; index++) {
+    const own = rank[rankOf[index]!]!;
+    rankOf[index] = own;
+    next[own + 1]!++;
+  }
+  for (let own = 0; own < count; own++) next[own + 1]! += next[own]!;
   const sorted = new Uint32Array(rows.length);
-  for (const row of rows) sorted[next[ranks.rank[batch.seriesOf.get(row)]!]!++] = row;
-  for (let rank = 0; rank < ranks.count; rank++) sortByTime(sorted.subarray(starts[rank]!, starts[rank + 1]!), times);
+  for (let index = 0; index < rows.length; index++) sorted[next[rankOf[index]!]!++] = rows[index]!;
+  // Each place to write at has moved to where the next rank begins.
+  for (let own = 0, start = 0; own < count; own++) {
+    sortByTime(sorted, start, next[own]!, times);
+    start = next[own]!;
+  }
   return sorted;
 }
 
-/** Rows of one thread mostly come in order; the check costs less than the sort. */
-function sortByTime(rows: Uint32Array, times: Float64Array): void {
-  for (let i = 1; i < rows.length; i++) {
-    if (times[rows[i]!]! < times[rows[i - 1]!]!) {
-      rows.sort((a, b) => times[a]! - times[b]! || a - b);
-      return;
-    }
+/** Rows [start, end) of one rank. They mostly come in order; the check costs less than the sort. */
+function sortByTime(sorted: Uint32Array, start: number, end: number, times: Float64Array): void {
+  let [least, most, isOrdered] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, true];
+  for (let at = start; at < end; at++) {
+    const time = times[sorted[at]!]!;
+    if (time < most) isOrdered = false;
+    else most = time;
+    if (time < least) least = time;
   }
+  if (isOrdered) return;
+  const rows = sorted.subarray(start, end);
+  const count = rows.length;
+  // Time and place in one number, whose sort calls nothing; an hour of 2 M rows of one thread fits.
+  if ((most - least + 1) * count >= Number.MAX_SAFE_INTEGER) {
+    rows.sort((a, b) => times[a]! - times[b]! || a - b);
+    return;
+  }
+  const keys = new Float64Array(count);
+  for (let at = 0; at < count; at++) keys[at] = (times[rows[at]!]! - least) * count + at;
+  keys.sort();
+  const before = rows.slice();
+  for (let at = 0; at < count; at++) rows[at] = before[keys[at]! % count]!;
 }
 
 /** Stacks for which `wanted` says yes, by date (ascending), each group sorted by stack id. */

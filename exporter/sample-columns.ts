@@ -1,11 +1,13 @@
 // The sample rows of one row group, column by column, as the Parquet writer takes them: numbers of texts
-// and words, so that no value of a row becomes a JavaScript value.
+// and words, so that no value of a row becomes a JavaScript value. Rows lie thread by thread, so what rows of
+// a thread share (30 columns of 38) is made once for each run of them.
 
 import { isDeltaExact } from '../lib/parquet/delta.ts';
 import { codeTexts, mapColumns } from '../lib/parquet/nested.ts';
-import { type Column, ints, longs, optionalTexts, optionalWords, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
+import { type Column, type FixedWords, ints, longs, optionalTexts, optionalWords, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
 import { nullInt32, resourceStringColumns } from '../schemas/rows/message.ts';
 import { type Batch, resourceAttributesAt, resourcePidAt, seriesWords } from './batch.ts';
+import type { Lane64 } from './lanes.ts';
 import type { WordTable } from './words.ts';
 
 const nullLong = [0, 0x8000_0000] as const;
@@ -17,22 +19,22 @@ const executableName = resourceStringColumns.indexOf('process_executable_name');
 export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Column> {
   const { length } = rows;
   const { strings } = batch;
-  const series = batch.seriesOf.gather(rows);
+  const series = runsOf(batch.seriesOf.gather(rows));
   const resource = through(batch.series, seriesWords.resource, series);
   const type = through(batch.series, seriesWords.type, series);
-  const text = (name: string, codes: Uint32Array) => required(name, length, tableTexts(codes, strings));
-  const optional = (name: string, codes: Uint32Array) => optionalTexts(name, tableTexts(codes, strings));
+  const text = (name: string, { values, ends }: Runs) => required(name, length, tableTexts(values, strings, ends));
+  const optional = (name: string, { values, ends }: Runs) => optionalTexts(name, tableTexts(values, strings, ends));
   const resourceText = (position: number) => optional(resourceStringColumns[position]!, through(batch.resources, position, resource));
 
   yield time(batch, rows);
-  yield optionalWords('duration_ns', { kind: 'words', type: 'INT64', words: batch.duration.gather(rows) }, nullLong);
+  yield optionalWords('duration_ns', longsOf(batch.duration, rows), nullLong);
   yield text('sample_type', through(batch.types, 0, type));
   yield text('sample_unit', through(batch.types, 1, type));
-  yield required('value', length, { kind: 'words', type: 'INT64', words: batch.value.gather(rows) });
-  yield required('count', length, { kind: 'words', type: 'INT64', words: batch.count.gather(rows) });
-  yield required('weight', length, { kind: 'words', type: 'DOUBLE', words: batch.weight.gather(rows) });
+  yield required('value', length, longsOf(batch.value, rows));
+  yield required('count', length, longsOf(batch.count, rows));
+  yield required('weight', length, { ...longsOf(batch.weight, rows), type: 'DOUBLE' });
   yield required('stack_id', length, tableDigits(batch.stack.gather(rows), batch.stackIds));
-  yield* linkColumns(batch, batch.link.gather(rows));
+  yield* linkColumns(batch, batch.link.isEmpty ? oneRun(length) : { values: batch.link.gather(rows), ends: undefined });
   yield text('service_name', through(batch.resources, serviceName, resource));
   for (let position = serviceName + 1; position < executableName; position++) yield resourceText(position);
   yield optionalWords('process_pid', longsThrough(batch.resources, resourcePidAt, resource), nullLong);
@@ -40,10 +42,13 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield optionalWords('cpu_logical_number', { kind: 'words', type: 'INT32', words: batch.cpu.gather(rows) }, nullInt);
   for (let position = executableName; position < resourceStringColumns.length; position++) yield resourceText(position);
   yield optional('thread_name', through(batch.series, seriesWords.threadName, series));
-  yield optionalTexts('profile_id', tableDigits(through(batch.series, seriesWords.profileId, series), strings));
+  const profile = through(batch.series, seriesWords.profileId, series);
+  yield optionalTexts('profile_id', tableDigits(profile.values, strings, profile.ends));
   yield optional('scope_name', through(batch.series, seriesWords.scopeName, series));
-  yield* mapColumns('resource_attributes', through(batch.resources, resourceAttributesAt, resource), batch.maps);
-  yield* mapColumns('attributes', batch.attributes.gather(rows), batch.maps);
+  const resourceMaps = through(batch.resources, resourceAttributesAt, resource);
+  yield* mapColumns('resource_attributes', resourceMaps.values, batch.maps, resourceMaps.ends);
+  const maps = batch.attributes.isEmpty ? oneRun(length) : runsOf(batch.attributes.gather(rows));
+  yield* mapColumns('attributes', maps.values, batch.maps, maps.ends);
 }
 
 /** Sorted by thread, time goes up in small steps: deltas are a quarter of its 8 bytes. */
@@ -53,10 +58,10 @@ function time(batch: Batch, rows: Uint32Array): Column {
   return required('time', rows.length, { kind: 'words', type: 'INT64', words: batch.time.gather(rows) });
 }
 
-function* linkColumns(batch: Batch, links: Uint32Array): Generator<Column> {
+function* linkColumns(batch: Batch, links: Runs): Generator<Column> {
   const column = (name: string, of: (link: number) => string, texts = tableDigits) => {
-    const { codes, table } = codeTexts(links, of);
-    return optionalTexts(name, texts(codes, table));
+    const { codes, table } = codeTexts(links.values, of);
+    return optionalTexts(name, texts(codes, table, links.ends));
   };
   // A trace's samples are looked up by its id, which no order helps: the filter does. One on stack_id
   // would cost half of the whole file's time and answer nothing that its service prefix does not.
@@ -71,18 +76,55 @@ export function* originColumns(shard: number, rows: Uint32Array, offsetOf: (row:
   yield required('_offset', rows.length, longs(BigInt64Array.from(rows, (row) => BigInt(offsetOf(row)))));
 }
 
-/** One word of each row's tuple. */
-export function through(table: WordTable, position: number, of: Uint32Array): Uint32Array {
-  const words = new Uint32Array(of.length);
-  for (let row = 0; row < of.length; row++) words[row] = table.word(of[row]!, position);
-  return words;
+/** Values of rows that follow each other and have the same, up to each place in `ends`; without `ends` of each row. */
+interface Runs {
+  readonly values: Uint32Array;
+  readonly ends: Uint32Array | undefined;
 }
 
-function longsThrough(table: WordTable, position: number, of: Uint32Array) {
-  const words = new Uint32Array(2 * of.length);
-  for (let row = 0; row < of.length; row++) {
-    words[2 * row] = table.word(of[row]!, position);
-    words[2 * row + 1] = table.word(of[row]!, position + 1);
+const oneRun = (rows: number): Runs => ({ values: new Uint32Array(1), ends: Uint32Array.of(rows) });
+
+/** Row by row where runs are so short that they save nothing. */
+function runsOf(rows: Uint32Array): Runs {
+  let count = 0;
+  for (let row = 0; row < rows.length; row++) if (row === 0 || rows[row] !== rows[row - 1]) count++;
+  if (2 * count > rows.length) return { values: rows, ends: undefined };
+  const [values, ends] = [new Uint32Array(count), new Uint32Array(count)];
+  let run = -1;
+  for (let row = 0; row < rows.length; row++) {
+    if (row === 0 || rows[row] !== rows[row - 1]) values[++run] = rows[row]!;
+    ends[run] = row + 1;
   }
-  return { kind: 'words', type: 'INT64', words } as const;
+  return { values, ends };
+}
+
+/** One word of each run's tuple; neighbours that have the same are one run. */
+function through(table: WordTable, position: number, { values: of, ends }: Runs): Runs {
+  const words = new Uint32Array(of.length);
+  if (ends === undefined) {
+    for (let row = 0; row < of.length; row++) words[row] = table.word(of[row]!, position);
+    return { values: words, ends };
+  }
+  const wordEnds = new Uint32Array(of.length);
+  let count = 0;
+  for (let run = 0; run < of.length; run++) {
+    const word = table.word(of[run]!, position);
+    if (count === 0 || words[count - 1] !== word) words[count++] = word;
+    wordEnds[count - 1] = ends[run]!;
+  }
+  return { values: words.subarray(0, count), ends: wordEnds.subarray(0, count) };
+}
+
+function longsThrough(table: WordTable, position: number, { values: of, ends }: Runs): FixedWords {
+  const words = new Uint32Array(2 * of.length);
+  for (let run = 0; run < of.length; run++) {
+    words[2 * run] = table.word(of[run]!, position);
+    words[2 * run + 1] = table.word(of[run]!, position + 1);
+  }
+  return { kind: 'words', type: 'INT64', words, ends };
+}
+
+function longsOf(lane: Lane64<bigint> | Lane64<number>, rows: Uint32Array): FixedWords {
+  if (!lane.isEmpty) return { kind: 'words', type: 'INT64', words: lane.gather(rows) };
+  return { kind: 'words', type: 'INT64', words: lane.gather(rows.subarray(0, 1)), ends: Uint32Array.of(rows.length) };
 }

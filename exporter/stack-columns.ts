@@ -2,7 +2,7 @@
 // the batch's distinct frames, and each of their fields the number of its text.
 import type { GrowingBytes } from '../lib/parquet/growing-bytes.ts';
 import { codeTexts, ListSlots } from '../lib/parquet/nested.ts';
-import { type Column, ints, optionalTexts, required, tableDigits, tableTexts, type Values } from '../lib/parquet/values.ts';
+import { type CodedTexts, type Column, type FixedWords, ints, optionalTexts, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
 import { frameColumns } from '../schemas/lake/columns.ts';
 import { dateName } from '../schemas/lake/paths.ts';
 import { type Batch, frameWords } from './batch.ts';
@@ -11,24 +11,16 @@ import { type Batch, frameWords } from './batch.ts';
 export function* stackColumns(batch: Batch, stacks: Uint32Array): Generator<Column> {
   const { length } = stacks;
   const optional = (name: string, codes: Uint32Array) => optionalTexts(name, tableTexts(codes, batch.strings));
-  const functionAt = (stack: number, position: 'leaf' | 'root') => {
-    const { start, end } = batch.stackFrameRange(stack);
-    return start === end ? 0 : batch.frames.word(batch.stackFrames.get(position === 'leaf' ? start : end - 1), frameWords.function);
-  };
+  const frames = framesOf(batch, stacks);
   yield required('stack_id', length, tableDigits(batch.stackId.gather(stacks), batch.stackIds));
   yield optional('service_name', batch.stackService.gather(stacks));
-  yield* frameLeaves(batch, stacks);
-  yield optional(
-    'leaf_function',
-    stacks.map((stack) => functionAt(stack, 'leaf')),
-  );
-  yield optional(
-    'root_function',
-    stacks.map((stack) => functionAt(stack, 'root')),
-  );
-  yield required('depth', length, ints(Int32Array.from(stacks, (stack) => depthOf(batch, stack))));
+  yield* frameLeaves(batch, frames);
+  const { leaf, root, depth, unresolved } = endsAndCounts(batch, frames);
+  yield optional('leaf_function', leaf);
+  yield optional('root_function', root);
+  yield required('depth', length, ints(depth));
   yield optional('cut', batch.stackCut.gather(stacks));
-  yield required('unresolved', length, ints(Int32Array.from(stacks, (stack) => unresolved(batch, stack))));
+  yield required('unresolved', length, ints(unresolved));
 }
 
 export function* stackDateColumn(batch: Batch, stacks: Uint32Array): Generator<Column> {
@@ -39,36 +31,54 @@ export function* stackDateColumn(batch: Batch, stacks: Uint32Array): Generator<C
 const { systemName: system_name, buildId: build_id, file, type, mapping } = frameWords;
 const textWords: Readonly<Record<string, number>> = { function: frameWords.function, system_name, file, type, mapping, build_id };
 
-function depthOf(batch: Batch, stack: number): number {
-  const { start, end } = batch.stackFrameRange(stack);
-  return end - start;
+/** Frames of all stacks, one after the other in file order. */
+interface Frames {
+  readonly all: Uint32Array;
+  /** Of stack i: all[starts[i]] to all[starts[i + 1] - 1], leaf first. */
+  readonly starts: Uint32Array;
 }
 
-function unresolved(batch: Batch, stack: number): number {
-  const { start, end } = batch.stackFrameRange(stack);
-  let count = 0;
-  for (let at = start; at < end; at++) if (batch.frames.word(batch.stackFrames.get(at), frameWords.function) === 0) count++;
-  return count;
+function framesOf(batch: Batch, stacks: Uint32Array): Frames {
+  const starts = new Uint32Array(stacks.length + 1);
+  for (let row = 0; row < stacks.length; row++) {
+    const { start, end } = batch.stackFrameRange(stacks[row]!);
+    starts[row + 1] = starts[row]! + end - start;
+  }
+  const all = new Uint32Array(starts[stacks.length]!);
+  for (let row = 0, at = 0; row < stacks.length; row++) {
+    const { start, end } = batch.stackFrameRange(stacks[row]!);
+    for (let position = start; position < end; position++) all[at++] = batch.stackFrames.get(position);
+  }
+  return { all, starts };
 }
 
-/** Frames of all these stacks. */
-function countFrames(batch: Batch, stacks: Uint32Array): number {
-  let frames = 0;
-  for (const stack of stacks) frames += depthOf(batch, stack);
-  return frames;
+/** What a stack says of its frames: names of the first and the last, how many they are, how many have none. */
+function endsAndCounts({ frames }: Batch, { all, starts }: Frames) {
+  const length = starts.length - 1;
+  const [leaf, root, depth, unresolved] = [new Uint32Array(length), new Uint32Array(length), new Int32Array(length), new Int32Array(length)];
+  for (let row = 0; row < length; row++) {
+    const [start, end] = [starts[row]!, starts[row + 1]!];
+    if (start === end) continue;
+    leaf[row] = frames.word(all[start]!, frameWords.function);
+    root[row] = frames.word(all[end - 1]!, frameWords.function);
+    depth[row] = end - start;
+    let unnamed = 0;
+    for (let at = start; at < end; at++) if (frames.word(all[at]!, frameWords.function) === 0) unnamed++;
+    unresolved[row] = unnamed;
+  }
+  return { leaf, root, depth, unresolved };
 }
 
-function* frameLeaves(batch: Batch, stacks: Uint32Array): Generator<Column> {
+function* frameLeaves(batch: Batch, { all, starts }: Frames): Generator<Column> {
   const { frames, strings } = batch;
-  const starts = stacks.map((stack) => batch.stackFrameRange(stack).start);
   const list = new ListSlots(
-    stacks.length,
-    countFrames(batch, stacks),
+    starts.length - 1,
+    all.length,
     frames.length,
-    (row) => depthOf(batch, stacks[row]!),
-    (row, position) => batch.stackFrames.get(starts[row]! + position),
+    (row) => starts[row + 1]! - starts[row]!,
+    (row, position) => all[starts[row]! + position]!,
   );
-  const texts = (codes: Uint32Array): Values => tableTexts(codes, strings);
+  const texts = (codes: Uint32Array) => tableTexts(codes, strings);
   for (const { name } of frameColumns) {
     const path = ['frames', 'list', 'element', name];
     switch (name) {
@@ -98,7 +108,7 @@ function* frameLeaves(batch: Batch, stacks: Uint32Array): Generator<Column> {
 const longOf = (batch: Batch, position: number) => (frame: number) =>
   batch.frames.word(frame, position) === 0 && batch.frames.word(frame, position + 1) === 0 ? 0 : frame + 1;
 
-function longsOf(batch: Batch, position: number, numbers: Uint32Array): Values {
+function longsOf(batch: Batch, position: number, numbers: Uint32Array): FixedWords {
   const words = new Uint32Array(2 * numbers.length);
   for (let at = 0; at < numbers.length; at++) {
     words[2 * at] = batch.frames.word(numbers[at]! - 1, position);
@@ -107,7 +117,7 @@ function longsOf(batch: Batch, position: number, numbers: Uint32Array): Values {
   return { kind: 'words', type: 'INT64', words };
 }
 
-function addresses({ frames }: Batch, codes: Uint32Array): Values {
+function addresses({ frames }: Batch, codes: Uint32Array): CodedTexts {
   const put = (number: number, out: GrowingBytes) =>
     putAddress(out, frames.word(number - 1, frameWords.address), frames.word(number - 1, frameWords.address + 1));
   return { kind: 'texts', codes, codesMax: frames.length + 1, put };

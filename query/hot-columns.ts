@@ -4,7 +4,7 @@
 import { isDeltaExact } from '../lib/parquet/delta.ts';
 import type { GrowingBytes } from '../lib/parquet/growing-bytes.ts';
 import { ListSlots, mapColumns } from '../lib/parquet/nested.ts';
-import { type Column, type FixedWords, ints, longs, optionalTexts, optionalWords, required, tableTexts, type Values } from '../lib/parquet/values.ts';
+import { type Column, type FixedWords, ints, longs, optionalTexts, optionalWords, required, tableTexts } from '../lib/parquet/values.ts';
 import type { RowRange } from '../schemas/hot/codec.ts';
 import { frameColumns, sampleColumns } from '../schemas/lake/columns.ts';
 import { dateName } from '../schemas/lake/paths.ts';
@@ -340,7 +340,7 @@ function frameColumn(list: ListSlots, name: string, fields: FrameFields, strings
     case 'line':
     case 'column': {
       const values = fields[name];
-      const words = (codes: Uint32Array): Values => longs(BigInt64Array.from(codes, (code) => values[code - 1]!));
+      const words = (codes: Uint32Array) => longs(BigInt64Array.from(codes, (code) => values[code - 1]!));
       return list.optional(path, (frame) => (values[frame] === 0n ? 0 : frame + 1), words);
     }
     case 'address': {

@@ -11,8 +11,8 @@ import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
 import { putDelta } from './delta.ts';
 import { type Dictionary, DictionaryMaker, prefixBytes, textAt, textBounds } from './dictionary.ts';
 import { GrowingBytes } from './growing-bytes.ts';
-import { bitWidth, indexWidth, putHybrid } from './hybrid.ts';
-import { type CodedTexts, type Column, type FixedWords, wordsOf } from './values.ts';
+import { bitWidth, indexWidth, putHybrid, putHybridRuns } from './hybrid.ts';
+import { type CodedTexts, type Column, type FixedWords, type Levels, wordsOf } from './values.ts';
 
 /** Chunks of so few bytes are not compressed: the frame alone takes a dozen, and a call 10 us. */
 const compressBytesMin = 64;
@@ -92,12 +92,13 @@ export class ChunkWriter {
   }
 
   #putLevels({ levels, slots }: Column): void {
-    const { repetition, definition, definitionMax, shared } = levels;
-    if (repetition !== null) this.#putSized(repetition, slots, 1, shared?.includes(repetition) === true);
-    if (definition !== null) this.#putSized(definition, slots, bitWidth(definitionMax), shared?.includes(definition) === true);
+    const { repetition, definition, definitionMax } = levels;
+    if (repetition !== null) this.#putSized(repetition, levels, slots, 1);
+    if (definition !== null) this.#putSized(definition, levels, slots, bitWidth(definitionMax));
   }
 
-  #putSized(levels: Uint32Array, length: number, width: number, isShared: boolean): void {
+  #putSized(levels: Uint32Array, { shared, ends }: Levels, length: number, width: number): void {
+    const isShared = shared?.includes(levels) === true;
     const known = isShared ? this.#sharedLevels.get(levels) : undefined;
     const body = this.#body;
     if (known !== undefined) {
@@ -107,7 +108,8 @@ export class ChunkWriter {
     }
     const at = body.length;
     body.uint32(0);
-    putHybrid(body, levels, length, width);
+    if (ends === undefined) putHybrid(body, levels, length, width);
+    else putHybridRuns(body, levels, ends, width);
     body.data.writeUInt32LE(body.length - at - 4, at);
     if (isShared) this.#sharedLevels.set(levels, new Uint8Array(body.view(at)));
   }
@@ -134,7 +136,7 @@ export class ChunkWriter {
     const bounds = statistics && dictionary.length > 0 ? boundsOfTexts(dictionary) : {};
     const bloomFilter = bloom ? bloomOf(dictionary, element) : undefined;
     // Where most values are there once, a dictionary is the column and its indexes on top.
-    if (dictionary.length > 0 && 2 * dictionary.length <= values.codes.length) return { ...this.#putIndexes(dictionary), bounds, bloomFilter };
+    if (dictionary.length > 0 && 2 * dictionary.length <= dictionary.rows) return { ...this.#putIndexes(dictionary), bounds, bloomFilter };
     if (values.digits === true && dictionary.length > 0) {
       this.#putLengthsAndTexts(dictionary);
       return { encoding: 'DELTA_LENGTH_BYTE_ARRAY', dictionary: null, bounds, bloomFilter };
@@ -144,18 +146,19 @@ export class ChunkWriter {
   }
 
   #encodeWords(values: FixedWords, statistics: boolean): Encoded {
-    const { words, type } = values;
-    const length = words.length / wordsOf[type];
-    const dictionary = this.#maker.words(values, Math.floor(length / 2));
+    const { type } = values;
+    const rows = values.places?.length ?? values.ends?.at(-1) ?? values.words.length / wordsOf[type];
+    const dictionary = this.#maker.words(values, Math.floor(rows / 2));
     if (dictionary !== null && dictionary.length > 0) {
       const bytes = new Uint8Array(dictionary.bytes.view());
       const bounds = statistics ? boundsOfWords({ kind: 'words', type, words: new Uint32Array(bytes.buffer) }) : {};
       return { ...this.#putIndexes(dictionary), bounds, bloomFilter: undefined };
     }
+    const words = eachWord(values, rows);
     const bytes = Buffer.from(words.buffer, words.byteOffset, words.byteLength);
     this.#body.room(bytes.length).set(bytes, this.#body.length);
     this.#body.length += bytes.length;
-    return { encoding: 'PLAIN', dictionary: null, bounds: statistics ? boundsOfWords(values) : {}, bloomFilter: undefined };
+    return { encoding: 'PLAIN', dictionary: null, bounds: statistics ? boundsOfWords({ kind: 'words', type, words }) : {}, bloomFilter: undefined };
   }
 
   #encodeBooleans(values: Uint32Array, statistics: boolean): Encoded {
@@ -172,13 +175,17 @@ export class ChunkWriter {
   #putIndexes(dictionary: Dictionary): Pick<Encoded, 'encoding' | 'dictionary'> {
     const width = indexWidth(dictionary.length - 1);
     this.#body.byte(width);
-    putHybrid(this.#body, dictionary.indexes, dictionary.indexes.length, width);
+    const { indexes, runEnds } = dictionary;
+    if (runEnds === undefined) putHybrid(this.#body, indexes, indexes.length, width);
+    else putHybridRuns(this.#body, indexes, runEnds, width);
     return { encoding: 'RLE_DICTIONARY', dictionary };
   }
 
-  #putPlainTexts({ length, indexes, bytes, ends }: Dictionary): void {
+  #putPlainTexts(dictionary: Dictionary): void {
     const body = this.#body;
-    if (length === indexes.length) {
+    const { bytes, ends } = dictionary;
+    const indexes = eachIndex(dictionary);
+    if (dictionary.length === indexes.length) {
       // Each once: the dictionary is the column.
       body.room(bytes.length).set(bytes.view(), body.length);
       body.length += bytes.length;
@@ -191,7 +198,9 @@ export class ChunkWriter {
   }
 
   /** DELTA_LENGTH_BYTE_ARRAY: the lengths, which ids have in common, and all texts behind them. */
-  #putLengthsAndTexts({ indexes, bytes, ends }: Dictionary): void {
+  #putLengthsAndTexts(dictionary: Dictionary): void {
+    const { bytes, ends } = dictionary;
+    const indexes = eachIndex(dictionary);
     const start = (entry: number) => (entry === 0 ? 0 : ends[entry - 1]!) + prefixBytes;
     putDelta(
       this.#body,
@@ -205,6 +214,27 @@ export class ChunkWriter {
     bytes.data.copy(body.room(to - from), body.length, from, to);
     body.length += to - from;
   }
+}
+
+/** An index for each row. */
+function eachIndex({ indexes, runEnds, rows }: Dictionary): Uint32Array {
+  if (runEnds === undefined) return indexes;
+  const each = new Uint32Array(rows);
+  for (let run = 0; run < runEnds.length; run++) each.fill(indexes[run]!, run === 0 ? 0 : runEnds[run - 1]!, runEnds[run]!);
+  return each;
+}
+
+/** The words of each row. */
+function eachWord({ words, type, places, ends }: FixedWords, rows: number): Uint32Array {
+  if (places === undefined && ends === undefined) return words;
+  const stride = wordsOf[type];
+  const each = new Uint32Array(rows * stride);
+  for (let row = 0, run = 0; row < rows; row++) {
+    while (ends !== undefined && ends[run]! <= row) run++;
+    const from = (places === undefined ? run : places[row]!) * stride;
+    for (let word = 0; word < stride; word++) each[row * stride + word] = words[from + word]!;
+  }
+  return each;
 }
 
 function writeDictionary(writer: ByteWriter, { bytes, length }: Dictionary, compressed: Uint8Array): number {

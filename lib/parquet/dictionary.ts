@@ -2,12 +2,15 @@
 // value among them. Text numbers are looked up in a table of marks, fixed-width values in a hash table;
 // both are kept and used again, since a row group has forty columns.
 import { GrowingBytes } from './growing-bytes.ts';
-import { type CodedTexts, type FixedWords, wordsOf } from './values.ts';
+import { type CodedTexts, type FixedWords, type Shared, wordsOf } from './values.ts';
 
 export interface Dictionary {
   readonly length: number;
-  /** Place of each value in the dictionary. Valid until the next dictionary is made. */
+  /** Place of each value in the dictionary, row by row or run by run. Valid until the next dictionary is made. */
   readonly indexes: Uint32Array;
+  /** Where the runs end; undefined where there is an index for each row. */
+  readonly runEnds: Uint32Array | undefined;
+  readonly rows: number;
   /** PLAIN values, one after the other; entry i ends at ends[i]. */
   readonly bytes: GrowingBytes;
   readonly ends: Uint32Array;
@@ -19,6 +22,8 @@ export const prefixBytes = 4;
 export class DictionaryMaker {
   readonly #bytes = new GrowingBytes();
   #indexes = new Uint32Array(1024);
+  /** Of rows, where values say their places. */
+  #placed = new Uint32Array(1024);
   #ends = new Uint32Array(1024);
   /** Place + 1 by text number; all 0 between uses. */
   #marks = new Uint32Array(1024);
@@ -50,11 +55,12 @@ export class DictionaryMaker {
       putText(this.#bytes, values, firsts[entry]!);
       this.#ends[entry] = this.#bytes.length;
     }
-    return this.#made(count, length);
+    return this.#made(count, length, values);
   }
 
   /** Null where there are more than `entriesMax`. */
-  words({ words, type }: FixedWords, entriesMax: number): Dictionary | null {
+  words(values: FixedWords, entriesMax: number): Dictionary | null {
+    const { words, type } = values;
     const stride = wordsOf[type];
     const length = words.length / stride;
     this.#reserve(length);
@@ -66,7 +72,7 @@ export class DictionaryMaker {
       for (let word = 0; word < stride; word++) this.#bytes.uint32(words[at + word]!);
       this.#ends[entry] = this.#bytes.length;
     }
-    return this.#made(count, length);
+    return this.#made(count, length, values);
   }
 
   #findWords(words: Uint32Array, stride: number, length: number, entriesMax: number): number {
@@ -114,8 +120,17 @@ export class DictionaryMaker {
     this.#firsts = new Uint32Array(length);
   }
 
-  #made(count: number, length: number): Dictionary {
-    return { length: count, indexes: this.#indexes.subarray(0, length), bytes: this.#bytes, ends: this.#ends.subarray(0, count) };
+  #made(count: number, length: number, { ends: runEnds, places }: Shared): Dictionary {
+    const indexes = places === undefined ? this.#indexes.subarray(0, length) : this.#place(places);
+    const rows = runEnds === undefined ? indexes.length : (runEnds.at(-1) ?? 0);
+    return { length: count, indexes, runEnds, rows, bytes: this.#bytes, ends: this.#ends.subarray(0, count) };
+  }
+
+  #place(places: Uint32Array): Uint32Array {
+    if (this.#placed.length < places.length) this.#placed = new Uint32Array(places.length);
+    const [indexes, placed] = [this.#indexes, this.#placed];
+    for (let row = 0; row < places.length; row++) placed[row] = indexes[places[row]!]!;
+    return placed.subarray(0, places.length);
   }
 }
 

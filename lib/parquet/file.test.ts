@@ -204,7 +204,59 @@ async function differenceInDuckDB(left: string, right: string): Promise<unknown>
   return answer.getRowsJson()[0];
 }
 
+/** Rows as runs, each up to its place in `ends`; 0 is NULL. Seed 0 has no NULL and seed 1 nothing else. */
+function randomRuns(seed: number): { codes: Uint32Array; ends: Uint32Array; rows: Uint32Array } {
+  const random = seeded(seed);
+  const codes: number[] = [];
+  const ends: number[] = [];
+  const lengthMax = [1, 3, 8, 40, 300][seed % 5]!;
+  for (let run = 0, end = 0; run < 1 + random(120); run++) {
+    codes.push(seed === 1 ? 0 : seed === 0 ? 1 + random(9) : random(10)); // neighbours may be equal
+    end += 1 + random(lengthMax);
+    ends.push(end);
+  }
+  const rows = codes.flatMap((code, run) => new Array<number>(ends[run]! - (ends[run - 1] ?? 0)).fill(code));
+  return { codes: Uint32Array.from(codes), ends: Uint32Array.from(ends), rows: Uint32Array.from(rows) };
+}
+
+/** Texts, words and maps of the codes; with `ends` each for a run. */
+function* columnsOfCodes(codes: Uint32Array, ends: Uint32Array | undefined): Generator<Column> {
+  const rows = ends?.at(-1) ?? codes.length;
+  const table = Array.from({ length: 10 }, (_, code) => `text ${code}`);
+  const maps = table.map((value, code) => Array.from({ length: code % 4 || 1 }, (_, entry) => ({ key: `key ${entry}`, value: `${value} ${entry % code}` })));
+  yield optionalTexts('text', tableTexts(codes, table, ends));
+  yield required('all', rows, tableDigits(codes, table, ends));
+  yield optionalWords('long', { ...longs(BigInt64Array.from(codes, (code) => 2n ** 40n * BigInt(code))), ends }, [0, 0]);
+  yield required('double', rows, { ...doubles(Float64Array.from(codes, (code) => code / 4)), ends });
+  yield* mapColumns('map', codes, maps, ends);
+}
+
+const runsSchema: SchemaElement[] = [
+  { name: 'schema', num_children: 5 },
+  text('text', 'OPTIONAL'),
+  text('all', 'REQUIRED'),
+  { name: 'long', type: 'INT64', repetition_type: 'OPTIONAL' },
+  { name: 'double', type: 'DOUBLE', repetition_type: 'REQUIRED' },
+  ...schema.slice(8, 12),
+];
+
 describe('a file', () => {
+  test('of runs is, row for row, the one of rows', async () => {
+    for (let seed = 0; seed < 40; seed++) {
+      const { codes, ends, rows } = randomRuns(seed);
+      const [byRuns, byRows] = [codes, rows].map((of, index) => {
+        const file = path.join(directory, `runs-${seed}-${index}.parquet`);
+        const parquet = new ParquetFile(file, { schema: runsSchema, metadata: [], level: 1, statistics: true, statisticsBytesMax: 64 });
+        parquet.writeRowGroup(columnsOfCodes(of, index === 0 ? ends : undefined), rows.length);
+        parquet.finish();
+        return file;
+      }) as [string, string];
+      expect(await readHyparquet(byRuns), `seed ${seed}`).toEqual(await readHyparquet(byRows));
+      expect(await differenceInDuckDB(byRuns, byRows), `seed ${seed}`).toEqual([String(rows.length), '0', '0']);
+      expect(bounds(byRuns), `seed ${seed}`).toEqual(bounds(byRows));
+    }
+  });
+
   // Around the eight values of a packed group, the 32 and 128 of a delta block, and what is not.
   test.each([1, 2, 7, 8, 9, 31, 33, 127, 129, 130, 400, 1500])('of %d rows is what the library writes', async (length) => {
     for (let seed = 1; seed <= 2; seed++) {

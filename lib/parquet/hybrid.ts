@@ -30,7 +30,7 @@ export function putHybrid(out: GrowingBytes, values: Uint32Array, length: number
     putRun(out, 0, length, width);
     return;
   }
-  const runMin = width % 8 === 0 ? byteRunMin : Math.max(8, Math.ceil(runBitsMin / width));
+  const runMin = runMinOf(width);
   let packedFrom = 0;
   let at = 0;
   while (at < length) {
@@ -47,6 +47,46 @@ export function putHybrid(out: GrowingBytes, values: Uint32Array, length: number
     }
   }
   putPacked(out, values, packedFrom, length, width);
+}
+
+/** The same of values of which each is there up to its place in `ends`. */
+export function putHybridRuns(out: GrowingBytes, values: Uint32Array, ends: Uint32Array, width: number): void {
+  if (width > hybridWidthMax) throw new Error(`${width} bits, at most ${hybridWidthMax}`);
+  const length = ends.at(-1) ?? 0;
+  if (width === 0) {
+    putRun(out, 0, length, width);
+    return;
+  }
+  const runMin = runMinOf(width);
+  let [at, run, packedFrom, packedRun] = [0, 0, 0, 0];
+  while (at < length) {
+    while (ends[run]! <= at) run++;
+    const end = ends[run]!;
+    if (end - at >= runMin) {
+      putPackedRuns(out, values, ends, packedRun, packedFrom, at, width);
+      putRun(out, values[run]!, end - at, width);
+      at = end;
+      [packedFrom, packedRun] = [at, run];
+    } else {
+      at += 8;
+    }
+  }
+  putPackedRuns(out, values, ends, packedRun, packedFrom, length, width);
+}
+
+function putPackedRuns(out: GrowingBytes, values: Uint32Array, ends: Uint32Array, firstRun: number, from: number, to: number, width: number): void {
+  if (from >= to) return;
+  const rows = new Uint32Array(to - from);
+  for (let run = firstRun, at = from; at < to; run++) {
+    const end = Math.min(ends[run]!, to);
+    if (end > at) rows.fill(values[run]!, at - from, end - from);
+    at = Math.max(at, end);
+  }
+  putPacked(out, rows, 0, rows.length, width);
+}
+
+function runMinOf(width: number): number {
+  return width % 8 === 0 ? byteRunMin : Math.max(8, Math.ceil(runBitsMin / width));
 }
 
 function putRun(out: GrowingBytes, value: number, count: number, width: number): void {

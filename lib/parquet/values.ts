@@ -2,8 +2,16 @@
 // because they are what a batch in memory has at hand and none of them is an array of JavaScript values.
 import type { GrowingBytes } from './growing-bytes.ts';
 
+/** How a few values stand for many rows; with neither there is one for each. */
+export interface Shared {
+  /** Value i is that of the rows up to ends[i], from where the one before it ends. */
+  readonly ends?: Uint32Array | undefined;
+  /** Which value each row has. */
+  readonly places?: Uint32Array | undefined;
+}
+
 /** Text by number: each row has the number of its text. One text under two numbers only costs space. */
-export interface CodedTexts {
+export interface CodedTexts extends Shared {
   readonly kind: 'texts';
   readonly codes: Uint32Array;
   /** Numbers are below this. */
@@ -14,8 +22,8 @@ export interface CodedTexts {
   readonly digits?: boolean;
 }
 
-/** Fixed-width values as their little-endian words, `stride` of them each. */
-export interface FixedWords {
+/** Fixed-width values as their little-endian words, `wordsOf` its type each. */
+export interface FixedWords extends Shared {
   readonly kind: 'words';
   readonly type: 'INT32' | 'INT64' | 'DOUBLE';
   readonly words: Uint32Array;
@@ -42,6 +50,8 @@ export interface Levels {
   readonly repetition: Uint32Array | null;
   readonly definition: Uint32Array | null;
   readonly definitionMax: number;
+  /** Level i is that of the slots up to ends[i]; of both arrays. */
+  readonly ends?: Uint32Array | undefined;
   /** Arrays that other columns have too and nobody changes: their bytes are made once. */
   readonly shared?: readonly Uint32Array[];
 }
@@ -60,13 +70,13 @@ export interface Column {
 }
 
 /** Strings by their index in a table. */
-export function tableTexts(codes: Uint32Array, table: readonly string[]): CodedTexts {
-  return { kind: 'texts', codes, codesMax: table.length, put: (code, out) => out.text(table[code]!) };
+export function tableTexts(codes: Uint32Array, table: readonly string[], ends?: Uint32Array): CodedTexts {
+  return { kind: 'texts', codes, ends, codesMax: table.length, put: (code, out) => out.text(table[code]!) };
 }
 
 /** The same of ids. */
-export function tableDigits(codes: Uint32Array, table: readonly string[]): CodedTexts {
-  return { ...tableTexts(codes, table), digits: true };
+export function tableDigits(codes: Uint32Array, table: readonly string[], ends?: Uint32Array): CodedTexts {
+  return { ...tableTexts(codes, table, ends), digits: true };
 }
 
 export function longs(values: BigInt64Array): FixedWords {
@@ -90,21 +100,65 @@ export function required(name: string, rows: number, values: Values): Column {
 
 /** A column whose code 0 is NULL. */
 export function optionalTexts(name: string, texts: CodedTexts): Column {
-  const { codes } = texts;
+  const { codes, ends } = texts;
+  if (ends !== undefined) {
+    const { nulls, present, ...levels } = presentRuns(ends, (run) => codes[run] === 0);
+    return optional(name, nulls, levels, { ...texts, codes: present.map((run) => codes[run]!), ends: levels.valueEnds });
+  }
   let nulls = 0;
   for (let row = 0; row < codes.length; row++) if (codes[row] === 0) nulls++;
   const present = nulls === 0 ? codes : nulls === codes.length ? new Uint32Array(0) : codes.filter((code) => code !== 0);
   const definition = new Uint32Array(codes.length);
   if (nulls < codes.length) for (let row = 0; row < codes.length; row++) definition[row] = codes[row] === 0 ? 0 : 1;
-  return optional(name, nulls, definition, { ...texts, codes: present });
+  return optional(name, nulls, { definition }, { ...texts, codes: present });
+}
+
+/** Which runs are not NULL, and the levels of all. */
+function presentRuns(ends: Uint32Array, isNull: (run: number) => boolean) {
+  const present = new Uint32Array(ends.length);
+  const valueEnds = new Uint32Array(ends.length);
+  const definition = new Uint32Array(ends.length);
+  let [nulls, found, start] = [0, 0, 0];
+  for (let run = 0; run < ends.length; run++) {
+    const end = ends[run]!;
+    if (isNull(run)) {
+      nulls += end - start;
+    } else {
+      definition[run] = 1;
+      valueEnds[found] = end - nulls;
+      present[found++] = run;
+    }
+    start = end;
+  }
+  return { nulls, present: present.subarray(0, found), valueEnds: valueEnds.subarray(0, found), ...joined(definition, ends) };
+}
+
+/** Runs of equal levels as one. */
+function joined(levels: Uint32Array, all: Uint32Array): { definition: Uint32Array; ends: Uint32Array } {
+  const definition = new Uint32Array(levels.length);
+  const ends = new Uint32Array(levels.length);
+  let count = 0;
+  for (let run = 0; run < levels.length; run++) {
+    if (count === 0 || definition[count - 1] !== levels[run]) definition[count++] = levels[run]!;
+    ends[count - 1] = all[run]!;
+  }
+  return { definition: definition.subarray(0, count), ends: ends.subarray(0, count) };
 }
 
 /** A column of fixed-width values in which one value, told by its words, is NULL. */
 export function optionalWords(name: string, all: FixedWords, nullWords: readonly number[]): Column {
   const stride = wordsOf[all.type];
-  const { words } = all;
+  const { words, ends } = all;
   const rows = words.length / stride;
   const isNull = (row: number) => words[row * stride] === nullWords[0] && (stride === 1 || words[row * stride + 1] === nullWords[1]);
+  if (ends !== undefined) {
+    const { nulls, present, ...levels } = presentRuns(ends, isNull);
+    const values = new Uint32Array(present.length * stride);
+    for (let run = 0; run < present.length; run++) {
+      for (let word = 0; word < stride; word++) values[run * stride + word] = words[present[run]! * stride + word]!;
+    }
+    return optional(name, nulls, levels, { kind: 'words', type: all.type, words: values, ends: levels.valueEnds });
+  }
   let nulls = 0;
   for (let row = 0; row < rows; row++) if (isNull(row)) nulls++;
   let present = words;
@@ -117,10 +171,10 @@ export function optionalWords(name: string, all: FixedWords, nullWords: readonly
   }
   const definition = new Uint32Array(rows);
   if (nulls < rows) for (let row = 0; row < rows; row++) definition[row] = isNull(row) ? 0 : 1;
-  return optional(name, nulls, definition, { kind: 'words', type: all.type, words: present });
+  return optional(name, nulls, { definition }, { kind: 'words', type: all.type, words: present });
 }
 
-function optional(name: string, nulls: number, definition: Uint32Array, values: Values): Column {
-  const rows = definition.length;
-  return { path: [name], rows, slots: rows, nulls, levels: { repetition: null, definition, definitionMax: 1 }, values };
+function optional(name: string, nulls: number, { definition, ends }: { definition: Uint32Array; ends?: Uint32Array }, values: Values): Column {
+  const rows = ends === undefined ? definition.length : (ends.at(-1) ?? 0);
+  return { path: [name], rows, slots: rows, nulls, levels: { repetition: null, definition, definitionMax: 1, ends }, values };
 }
