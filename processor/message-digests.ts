@@ -53,10 +53,9 @@ export class MessageDigests {
   #sample(sample: number, stacks: MessageStacks): void {
     const { samples, dictionary } = this.#message;
     const sink = this.#sink;
-    const { word0, word1, word2 } = stacks.stack(samples.stack[sample]!);
-    sink.uint32(word0);
-    sink.uint32(word1);
-    sink.uint32(word2);
+    const stack = samples.stack[sample]!;
+    stacks.read(stack);
+    for (let word = 3 * stack; word < 3 * stack + 3; word++) sink.uint32(stacks.words[word]!);
     this.#tableAttributes(sink, samples.attributes, samples.attributeStart[sample]!, samples.attributeStart[sample + 1]!);
     const link = samples.link[sample]!;
     const { traceStart, traceEnd, spanStart, spanEnd } = dictionary.links;

@@ -3,7 +3,7 @@
 import { frameTypes } from '../schemas/otlp/attributes.ts';
 import type { FrameWords, RowsBuilder } from '../schemas/rows/builder.ts';
 import type { Mapping } from './message-mappings.ts';
-import type { Location, MessageStacks, MessageTables, Stack } from './message-stacks.ts';
+import type { Location, MessageStacks, MessageTables } from './message-stacks.ts';
 
 /** Names for native frames that came without. */
 export type NameOf = (mapping: Mapping, address: bigint, isFileOffset: boolean) => string | null;
@@ -52,10 +52,10 @@ export class FrameRows {
   }
 
   /** The frames of the stack that the builder was told to begin. */
-  append(stack: Stack): void {
+  append(stack: number): void {
     const { stacks, locations } = this.#tables.otlp.dictionary;
-    if (stack.index >= stacks.length) return;
-    for (let at = stacks.start[stack.index]!; at < stacks.start[stack.index + 1]!; at++) {
+    if (stack >= stacks.length) return;
+    for (let at = stacks.start[stack]!; at < stacks.start[stack + 1]!; at++) {
       const location = stacks.locations[at]!;
       if (this.#stacks.isCut(location)) continue;
       let first = this.#first.get(location);

@@ -105,10 +105,15 @@ export interface FileAddress {
   readonly isFileOffset: boolean;
 }
 
+/** Whether all addresses in it are the file's as they were sent. */
+export function hasFileAddresses({ memoryStart, fileOffset, isMarkedFileOffset }: Mapping, areElfAddresses: boolean): boolean {
+  return areElfAddresses || isMarkedFileOffset || memoryStart === fileOffset;
+}
+
 /** Where an address (as unsigned halves) lies in the file of its mapping. */
 export function fileAddress(mapping: Mapping, low: number, high: number, areElfAddresses: boolean): FileAddress {
   const { memoryStart, memoryLimit, fileOffset, isMarkedFileOffset } = mapping;
-  if (areElfAddresses || isMarkedFileOffset || memoryStart === fileOffset) return { low, high, isFileOffset: isMarkedFileOffset };
+  if (hasFileAddresses(mapping, areElfAddresses)) return { low, high, isFileOffset: isMarkedFileOffset };
   const address = (BigInt(high) << 32n) | BigInt(low);
   if (address < memoryStart || address >= memoryLimit) return { low, high, isFileOffset: false };
   const offset = BigInt.asUintN(64, address - memoryStart + fileOffset);

@@ -4,24 +4,15 @@ import { ByteSink } from '../lib/byte-sink.ts';
 import { endPart } from '../schemas/lake/part.ts';
 import { identifyFileFrame, identifyNamedFrame, stackPart } from '../schemas/lake/stack-id.ts';
 import { abortMarkerFrameType, frameTypes, stackCutAttribute } from '../schemas/otlp/attributes.ts';
+import { hexWord } from '../schemas/rows/stack-ids.ts';
+import { FrameNumbers } from './frame-numbers.ts';
+import type { IdentityMemory } from './identity-memory.ts';
+import { rememberedDepthMax } from './limits.ts';
 import type { MessageAttributes } from './message-attributes.ts';
 import { fileAddress, type Mapping, type MessageMappings } from './message-mappings.ts';
 import type { MessageTexts } from './message-texts.ts';
 import type { OtlpProfiles } from './otlp-tables.ts';
-
-export interface Stack {
-  /** Its place in the stack table. */
-  readonly index: number;
-  /** Why it does not reach its root; '' where it does. */
-  readonly cut: string;
-  /** 24 hex digits, and the same as three signed words in the order of their bytes. */
-  readonly part: string;
-  readonly word0: number;
-  readonly word1: number;
-  readonly word2: number;
-  /** Has frames, and none that is not the kernel's. */
-  readonly isKernel: boolean;
-}
+import { emptyText, forgotten } from './text-memory.ts';
 
 /** What a frame is, where it is to be written down. */
 export interface Location {
@@ -37,11 +28,17 @@ export interface Location {
 interface Meaning {
   readonly type: string | null;
   readonly cut: string | null;
+  /** The remembered number of `type`. */
+  readonly typeText: number;
 }
 
-const says = { nothing: { type: null, cut: null } } as const;
+const says = { nothing: { type: null, cut: null, typeText: emptyText } } as const;
 /** Of a location; a cut is no frame, it only says why the stack ends. */
 const kinds = { unread: 0, frame: 1, kernelFrame: 2, cut: 3 } as const;
+/** Of a stack; the kernel's has frames, and none that is not the kernel's. */
+const stackKinds = { unread: 0, usual: 1, kernel: 2 } as const;
+/** Numbers of the stack's frames while it is looked for. */
+const frameNumbers = new Int32Array(rememberedDepthMax);
 
 export interface MessageTables {
   readonly otlp: OtlpProfiles;
@@ -51,27 +48,40 @@ export interface MessageTables {
 }
 
 export class MessageStacks {
+  /** By index in the stack table: its part of the stack id as three signed words, in the order of their bytes. */
+  readonly words: Int32Array;
   readonly #tables: MessageTables;
+  readonly #memory: IdentityMemory;
+  readonly #frameNumbers: FrameNumbers;
   readonly #areElfAddresses: boolean;
-  /** Identities of locations one after the other, and where each lies. */
+  readonly #stackKinds: Uint8Array;
+  /** Why a stack does not reach its root, for those that do not. */
+  readonly #stackCuts = new Map<number, string>();
+  /** Identities of locations that had to be hashed one after the other, and where each lies. */
   #parts = new ByteSink(16_384);
   readonly #partStart: Uint32Array;
   readonly #partEnd: Uint32Array;
   readonly #kinds: Uint8Array;
+  readonly #numbers: Int32Array;
   readonly #cuts = new Map<number, string>();
   readonly #sink = new ByteSink();
-  readonly #stacks: (Stack | undefined)[] = [];
   readonly #meanings: (Meaning | undefined)[] = [];
 
   /** `areElfAddresses`: the sender's addresses are those of the file (message-mappings.ts). */
-  constructor(tables: MessageTables, areElfAddresses: boolean) {
+  constructor(tables: MessageTables, memory: IdentityMemory, areElfAddresses: boolean) {
     this.#tables = tables;
     this.#areElfAddresses = areElfAddresses;
+    this.#memory = memory;
+    this.#frameNumbers = new FrameNumbers(tables, memory, areElfAddresses);
     // Index 0 is good without a table.
-    const locations = Math.max(1, tables.otlp.dictionary.locations.length);
+    const { dictionary } = tables.otlp;
+    const [locations, stacks] = [Math.max(1, dictionary.locations.length), Math.max(1, dictionary.stacks.length)];
     this.#partStart = new Uint32Array(locations);
     this.#partEnd = new Uint32Array(locations);
     this.#kinds = new Uint8Array(locations);
+    this.#numbers = new Int32Array(locations);
+    this.words = new Int32Array(3 * stacks);
+    this.#stackKinds = new Uint8Array(stacks);
   }
 
   /** Lets go of what only stacks that were not asked for yet would need. */
@@ -79,30 +89,64 @@ export class MessageStacks {
     this.#parts = new ByteSink(0);
   }
 
-  stack(index: number): Stack {
-    const known = this.#stacks[index];
-    if (known) return known;
+  /** Makes sure of a stack's words. */
+  read(index: number): void {
+    if (this.#stackKinds[index] === stackKinds.unread) this.#readStack(index);
+  }
+
+  /** Of a stack that was read. */
+  isKernel(index: number): boolean {
+    return this.#stackKinds[index] === stackKinds.kernel;
+  }
+
+  /** Of a stack that was read: why it does not reach its root; '' where it does. */
+  cut(index: number): string {
+    return this.#stackCuts.get(index) ?? '';
+  }
+
+  #readStack(index: number): void {
     const { length, start, locations } = this.#tables.otlp.dictionary.stacks;
     const [first, last] = index < length ? [start[index]!, start[index + 1]!] : [0, 0];
-    const sink = this.#sink;
-    sink.clear();
-    let [cut, frames, kernelFrames] = ['', 0, 0];
+    let [cut, frames, kernelFrames, isKnown] = ['', 0, 0, last - first <= rememberedDepthMax];
     for (let at = first; at < last; at++) {
       const location = locations[at]!;
-      const kind = this.#kinds[location]! || this.#read(location);
+      const kind = this.#kinds[location]! || this.#readLocation(location);
       if (kind === kinds.cut) {
         cut = this.#cuts.get(location)!;
         continue;
       }
-      frames++;
       if (kind === kinds.kernelFrame) kernelFrames++;
+      const number = this.#numbers[location]!;
+      if (number === forgotten) isKnown = false;
+      else if (isKnown) frameNumbers[frames] = number;
+      frames++;
+    }
+    this.#stackKinds[index] = frames > 0 && frames === kernelFrames ? stackKinds.kernel : stackKinds.usual;
+    if (cut !== '') this.#stackCuts.set(index, cut);
+    const { stacks } = this.#memory;
+    const cutText = cut === '' ? emptyText : this.#memory.texts.ofString(cut);
+    if (!isKnown || cutText === forgotten) this.#hash(index, first, last, cut);
+    else if (!stacks.find(frameNumbers, frames, cutText, this.words, 3 * index)) {
+      this.#hash(index, first, last, cut);
+      stacks.add(frameNumbers, frames, cutText, this.words, 3 * index);
+    }
+  }
+
+  #hash(index: number, first: number, last: number, cut: string): void {
+    const { locations } = this.#tables.otlp.dictionary.stacks;
+    const sink = this.#sink;
+    sink.clear();
+    for (let at = first; at < last; at++) {
+      const location = locations[at]!;
+      if (this.#kinds[location] === kinds.cut) continue;
+      if (this.#partEnd[location] === 0) {
+        this.#identify(location);
+        this.#partEnd[location] = this.#parts.length;
+      }
       sink.copy(this.#parts, this.#partStart[location]!, this.#partEnd[location]!);
     }
     const part = stackPart(sink, cut);
-    const isKernel = frames > 0 && frames === kernelFrames;
-    const stack: Stack = { index, cut, part, word0: hexWord(part, 0), word1: hexWord(part, 8), word2: hexWord(part, 16), isKernel };
-    this.#stacks[index] = stack;
-    return stack;
+    for (let word = 0; word < 3; word++) this.words[3 * index + word] = hexWord(part, 8 * word);
   }
 
   /** Of a location in a stack that was asked for: it is no frame, it only says why the stack ends. */
@@ -119,16 +163,14 @@ export class MessageStacks {
     return { type: this.#attributes(index).type ?? '', mapping, addressLow: low, addressHigh: high, isFileOffset };
   }
 
-  #read(index: number): number {
-    const { type, cut } = this.#attributes(index);
+  #readLocation(index: number): number {
+    const { type, cut, typeText } = this.#attributes(index);
     let kind: number = type === frameTypes.kernel ? kinds.kernelFrame : kinds.frame;
-    this.#partStart[index] = this.#parts.length;
-    if (cut === null) this.#identify(index);
+    if (cut === null) this.#numbers[index] = this.#frameNumbers.number(index, typeText);
     else {
       kind = kinds.cut;
       this.#cuts.set(index, cut);
     }
-    this.#partEnd[index] = this.#parts.length;
     this.#kinds[index] = kind;
     return kind;
   }
@@ -138,13 +180,13 @@ export class MessageStacks {
     if (location >= length) return says.nothing;
     const [first, last] = [attributeStart[location]!, attributeStart[location + 1]!];
     if (last === first + 1) return this.#meaning(attributes[first]!);
-    let { type, cut }: Meaning = says.nothing;
+    let { type, cut, typeText }: Meaning = says.nothing;
     for (let at = first; at < last; at++) {
       const meaning = this.#meaning(attributes[at]!);
-      type = meaning.type ?? type;
+      if (meaning.type !== null) ({ type, typeText } = meaning);
       cut = meaning.cut ?? cut;
     }
-    return { type, cut };
+    return { type, cut, typeText };
   }
 
   #meaning(attribute: number): Meaning {
@@ -155,8 +197,9 @@ export class MessageStacks {
     let meaning: Meaning = says.nothing;
     if (typeof value === 'string' && value !== '') {
       const key = table.key(attribute);
-      if (key === 'profile.frame.type') meaning = value === abortMarkerFrameType ? { type: value, cut: value } : { type: value, cut: null };
-      else if (key === stackCutAttribute) meaning = { type: null, cut: value };
+      const typeText = this.#memory.texts.ofString(value);
+      if (key === 'profile.frame.type') meaning = { type: value, cut: value === abortMarkerFrameType ? value : null, typeText };
+      else if (key === stackCutAttribute) meaning = { type: null, cut: value, typeText: emptyText };
     }
     this.#meanings[attribute] = meaning;
     return meaning;
@@ -166,11 +209,12 @@ export class MessageStacks {
     const { locations, lines, functions } = this.#tables.otlp.dictionary;
     const { texts } = this.#tables;
     const sink = this.#parts;
+    this.#partStart[index] = sink.length;
     const { mapping, type, addressLow, addressHigh } = this.location(index);
     const [first, last] = index < locations.length ? [locations.lineStart[index]!, locations.lineStart[index + 1]!] : [0, 0];
     if (mapping.buildId !== '') {
       const begin = identifyFileFrame(sink, mapping.buildId, addressLow, addressHigh, last - first);
-      for (let line = first; line < last; line++) texts.put(sink, this.#name(lines.function[line]!));
+      for (let line = first; line < last; line++) texts.put(sink, texts.ofFunction(lines.function[line]!));
       endPart(sink, begin);
       return;
     }
@@ -178,30 +222,10 @@ export class MessageStacks {
     // As identifyLine writes it.
     for (let line = first; line < last; line++) {
       const called = lines.function[line]!;
-      texts.put(sink, this.#name(called));
+      texts.put(sink, texts.ofFunction(called));
       texts.put(sink, called === 0 ? 0 : functions.filename[called]!);
       sink.uint64(lines.line[2 * line]!, lines.line[2 * line + 1]!);
     }
     endPart(sink, begin);
   }
-
-  /** Index of the text: a function of which only the linker's name is known is called by it. */
-  #name(called: number): number {
-    if (called === 0) return 0;
-    const { name, systemName } = this.#tables.otlp.dictionary.functions;
-    return this.#tables.texts.isEmpty(name[called]!) ? systemName[called]! : name[called]!;
-  }
-}
-
-/** Eight hex digits as a signed number whose bytes, little endian, are those that the digits say. */
-export function hexWord(digits: string, at: number): number {
-  let word = 0;
-  for (let index = 0; index < 8; index += 2) word |= ((hexDigit(digits, at + index) << 4) | hexDigit(digits, at + index + 1)) << (4 * index);
-  return word;
-}
-
-/** Lower case. */
-function hexDigit(digits: string, at: number): number {
-  const unit = digits.charCodeAt(at);
-  return unit < 0x3a ? unit - 0x30 : unit - 0x57;
 }

@@ -7,11 +7,13 @@ import type { OtlpProfiles } from './otlp-tables.ts';
 export class MessageTexts {
   readonly bytes: Buffer;
   readonly #strings: OtlpProfiles['dictionary']['strings'];
+  readonly #functions: OtlpProfiles['dictionary']['functions'];
   readonly #known: (string | undefined)[] = [];
 
   constructor({ bytes, dictionary }: OtlpProfiles) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#strings = dictionary.strings;
+    this.#functions = dictionary.functions;
   }
 
   /** Index 0 is '' also where there is no table. References inside attribute values are first checked here. */
@@ -26,6 +28,13 @@ export class MessageTexts {
   /** Of an index that was checked. */
   isEmpty(index: number): boolean {
     return index === 0 || this.#strings.start[index] === this.#strings.end[index];
+  }
+
+  /** Index of a function's name: one of which only the linker's name is known is called by it. */
+  ofFunction(called: number): number {
+    if (called === 0) return 0;
+    const { name, systemName } = this.#functions;
+    return this.isEmpty(name[called]!) ? systemName[called]! : name[called]!;
   }
 
   /** Appends the text of an index that was checked, as sink.text(text(index)) would. */

@@ -2,6 +2,7 @@
 // and has thrown by now, so that a builder is never left with half of it.
 import { closeWire } from '../lib/wire.ts';
 import { type Attribute, readKeyValue } from './attribute-values.ts';
+import { identityMemory } from './identity-memory.ts';
 import { MessageAttributes } from './message-attributes.ts';
 import { MessageDigests } from './message-digests.ts';
 import { MessageMappings, sendsElfAddresses } from './message-mappings.ts';
@@ -37,11 +38,12 @@ export function prepareProfiles(otlp: OtlpProfiles): PreparedMessage {
   const mappings = new MessageMappings(otlp, texts, table);
   for (let index = 1; index < mappings.length; index++) mappings.mapping(index);
   const tables = { otlp, texts, table, mappings };
+  const memory = identityMemory();
   const digests = new MessageDigests(otlp, texts, table);
   const attributesOf = memo((spans: readonly Span[]) => spans.map((span) => readKeyValue(texts, span)));
   const resourceFor = memo((spans: readonly Span[]) => resourceOf(attributesOf(spans)));
   // A message has at most these two readings of its addresses.
-  const stacksFor = memo((areElfAddresses: boolean) => new MessageStacks(tables, areElfAddresses));
+  const stacksFor = memo((areElfAddresses: boolean) => new MessageStacks(tables, memory, areElfAddresses));
   const profiles = otlp.profiles.map((record): PreparedProfile => {
     const scopeAttributes = attributesOf(record.scope.attributes);
     const stacks = stacksFor(sendsElfAddresses(record.scope.name));

@@ -8,11 +8,12 @@ import { servicePart } from '../schemas/lake/stack-id.ts';
 import { timeOriginalAttribute } from '../schemas/otlp/attributes.ts';
 import type { RowsBuilder, SampleRow } from '../schemas/rows/builder.ts';
 import { nullInt64, type ResourceStringColumn } from '../schemas/rows/message.ts';
+import { hexWord } from '../schemas/rows/stack-ids.ts';
 import { valueText } from './attribute-values.ts';
 import type { KnownStacks } from './known-stacks.ts';
 import { addLossRow, lossStackId } from './losses.ts';
 import { FrameRows, type NameOf } from './message-frames.ts';
-import { hexWord, type MessageStacks, type Stack } from './message-stacks.ts';
+import type { MessageStacks } from './message-stacks.ts';
 import type { PreparedMessage, PreparedProfile } from './prepared-message.ts';
 import { clampInt64, type Shape, scaled, scopesWithCpuTime, shapeOf } from './profile-shape.ts';
 import { overridden, type Resource, serviceNameOf } from './resources.ts';
@@ -63,9 +64,9 @@ export function appendRows(message: PreparedMessage, position: SourcePosition, t
 
 /** A stack of one service in this message: its id, and where it was last made sure of. */
 interface StackUse {
-  readonly stack: Stack;
+  /** Its place in the stack table. */
+  readonly stack: number;
   readonly stacks: MessageStacks;
-  readonly id: string;
   readonly service: Service;
   readonly shard: ShardRows;
   readonly row: number;
@@ -80,8 +81,9 @@ interface ServiceResource {
 
 interface Service {
   readonly name: string;
-  readonly part: string;
+  /** Of its stacks' ids. */
   readonly word: number;
+  readonly shard: number;
   /** By index in the stack table, for each of the message's two readings of addresses. */
   readonly uses: Map<MessageStacks, Map<number, StackUse>>;
 }
@@ -170,8 +172,8 @@ class MessageRows {
     for (let sample = record.sampleStart; sample < record.sampleEnd; sample++) {
       resetFacts(facts, shared);
       attributes.apply(facts, samples.attributes, samples.attributeStart[sample]!, samples.attributeStart[sample + 1]!);
-      const stack = stacks.stack(samples.stack[sample]!);
-      const found = this.#serviceResource(facts, stack.isKernel);
+      const stack = samples.stack[sample]!;
+      const found = this.#serviceResource(facts, stacks.isKernel(stack));
       const use = this.#stackUse(stack, found.service);
       this.#openProfile(use.shard);
       this.#fillRow(use, found, facts, samples.link[sample]!);
@@ -239,19 +241,20 @@ class MessageRows {
     row.attributes = this.#map(shard, facts);
   }
 
-  #stackUse(stack: Stack, service: Service): StackUse {
+  #stackUse(stack: number, service: Service): StackUse {
     const { stacks } = this.#profile;
     let uses = service.uses.get(stacks);
     if (uses === undefined) {
       uses = new Map();
       service.uses.set(stacks, uses);
     }
-    const known = uses.get(stack.index);
+    const known = uses.get(stack);
     if (known) return known;
-    const id = service.part + stack.part;
-    const shard = this.#shard(shardOf(id, this.#target.shards));
-    const use = { stack, stacks, id, service, shard, row: shard.output.builder.stackId(id), date: -1 };
-    uses.set(stack.index, use);
+    const shard = this.#shard(service.shard);
+    const { words } = stacks;
+    const row = shard.output.builder.stackWords(service.word, words[3 * stack]!, words[3 * stack + 1]!, words[3 * stack + 2]!);
+    const use = { stack, stacks, service, shard, row, date: -1 };
+    uses.set(stack, use);
     return use;
   }
 
@@ -290,7 +293,7 @@ class MessageRows {
     const known = this.#services.get(key);
     if (known) return known;
     const part = servicePart(namespace, name);
-    const service: Service = { name, part, word: hexWord(part, 0), uses: new Map() };
+    const service: Service = { name, word: hexWord(part, 0), shard: shardOf(part, this.#target.shards), uses: new Map() };
     this.#services.set(key, service);
     return service;
   }
@@ -385,13 +388,11 @@ class MessageRows {
     const key = date * 2 ** 32 + use.row;
     const words = this.#words;
     words[0] = service.word;
-    words[1] = stack.word0;
-    words[2] = stack.word1;
-    words[3] = stack.word2;
+    for (let word = 0; word < 3; word++) words[1 + word] = stacks.words[3 * stack + word]!;
     if (output.added.has(key) || this.#target.known.has(words, date, output.shard)) return;
     output.added.add(key);
     output.sent.push({ words: words.slice(), date });
-    output.builder.beginStack({ id: use.id, date, serviceName: service.name, cut: stack.cut });
+    output.builder.beginStackRow(use.row, date, service.name, stacks.cut(stack));
     let frames = shard.frames.get(stacks);
     if (frames === undefined) {
       frames = new FrameRows(this.#message, stacks, output.builder, this.#target.nameOf);

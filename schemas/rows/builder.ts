@@ -1,6 +1,7 @@
 // Grows a row message column by column: the processor's output, one builder per shard, and what tests
 // of the exporter are fed. Texts go in, table indices stay inside; what repeats is interned.
 import { Uint32List } from '../../lib/lists.ts';
+import { stackIdTexts } from './columns.ts';
 import {
   type FrameColumns,
   type MapIndex,
@@ -16,6 +17,7 @@ import {
   type StackColumns,
   type StringIndex,
 } from './message.ts';
+import { StackIds } from './stack-ids.ts';
 
 export interface RowsSource {
   readonly logId: string;
@@ -98,7 +100,7 @@ export class RowsBuilder {
   readonly #maps = new Interned<readonly (readonly [StringIndex, StringIndex])[]>([[]]);
   readonly #types = new Interned<readonly [StringIndex, StringIndex]>([]);
   readonly #links = new Interned<readonly [StringIndex, StringIndex, StringIndex]>([[0, 0, 0]]);
-  readonly #stackIds = new Interned<string>([]);
+  readonly #stackIds = new StackIds();
   readonly #resources = new Interned<ResourceRow & { readonly indices: readonly StringIndex[] }>([]);
   readonly #segments: Segment[] = [];
   #segment: { offset: number; appendTimeMillis: number; rowStart: number; stackStart: number; profiles: ProfileRange[] } | null = null;
@@ -167,7 +169,13 @@ export class RowsBuilder {
   }
 
   stackId(id: string): number {
-    return this.#stackIds.index.get(id) ?? this.#stackIds.add(id, id);
+    if (id.length !== 32) throw new Error(`row message: stack id '${id}', expected 32 hex digits`);
+    return this.#stackIds.indexOf(id);
+  }
+
+  /** As stackId, of an id as four words. */
+  stackWords(word0: number, word1: number, word2: number, word3: number): number {
+    return this.#stackIds.index(word0, word1, word2, word3);
   }
 
   addResource(resource: ResourceRow): number {
@@ -207,15 +215,20 @@ export class RowsBuilder {
   }
 
   /** What stackFrame is given from here on, up to the next stack, are this stack's frames. */
-  beginStack(stack: StackRow): void {
+  beginStack({ id, date, serviceName = '', cut = '' }: StackRow): void {
+    this.beginStackRow(this.stackId(id), date, serviceName, cut);
+  }
+
+  /** As beginStack, of an index that stackId gave. */
+  beginStackRow(id: number, date: number, serviceName: string, cut: string): void {
     const row = this.#stacks.length;
     if (row + 1 === this.#stacks.frameStart.length) this.#stacks = grown(this.#stacks);
     const columns = this.#stacks;
     columns.length = row + 1;
-    columns.id[row] = this.stackId(stack.id);
-    columns.date[row] = stack.date;
-    columns.serviceName[row] = this.string(stack.serviceName ?? '');
-    columns.cut[row] = this.string(stack.cut ?? '');
+    columns.id[row] = id;
+    columns.date[row] = date;
+    columns.serviceName[row] = this.string(serviceName);
+    columns.cut[row] = this.string(cut);
     columns.frameStart[row] = this.#stackFrames.length;
   }
 
@@ -301,6 +314,8 @@ export class RowsBuilder {
   build(from: number, to: number): RowsMessage {
     if (this.#segment) throw new Error('row message: built inside a segment');
     this.#stacks.frameStart[this.#stacks.length] = this.#stackFrames.length;
+    const stackIdBytes = this.#stackIds.bytes();
+    const texts = stackIdTexts(stackIdBytes);
     return {
       ...this.#source,
       from,
@@ -309,7 +324,10 @@ export class RowsBuilder {
       maps: this.#maps.entries,
       types: this.#types.entries,
       links: this.#links.entries,
-      stackIds: this.#stackIds.entries,
+      stackIdBytes,
+      get stackIds() {
+        return texts();
+      },
       resources: this.#resourceColumns(),
       samples: trimmed(this.#samples),
       stacks: {

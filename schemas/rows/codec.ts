@@ -22,7 +22,7 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PipelineError } from '../../lib/errors.ts';
 import { checkEnds, checkMessage, malformed } from './check.ts';
-import { Columns, decodeStrings, encodeStrings, packHex, unpackHex } from './columns.ts';
+import { Columns, decodeStrings, encodeStrings, packHex, stackIdTexts, unpackHex } from './columns.ts';
 import {
   type FrameColumns,
   type ProfileRange,
@@ -181,8 +181,8 @@ function putColumns4(writer: Columns, message: RowsMessage, stringEnds: Uint32Ar
   writer.put(Uint32Array.from(segments.flatMap((segment) => segment.profiles.map((profile) => profile.rowEnd))));
 }
 
-function putColumns1(writer: Columns, { stackIds, segments, stacks }: RowsMessage, stringBytes: Uint8Array): void {
-  writer.put(packHex(stackIds, 'stack id'));
+function putColumns1(writer: Columns, { stackIdBytes, segments, stacks }: RowsMessage, stringBytes: Uint8Array): void {
+  writer.put(stackIdBytes);
   writer.put(
     packHex(
       segments.flatMap((segment) => segment.profiles.map((profile) => profile.digest)),
@@ -211,7 +211,7 @@ function takeColumns(reader: Columns, header: Header, counts: Counts, version: n
   const frames4 = takeFrames4(reader, counts.frames);
   const ends = { rows: reader.uint32(counts.segments), stacks: reader.uint32(counts.segments), profiles: reader.uint32(counts.segments) };
   const profileEnds = reader.uint32(counts.profiles);
-  const stackIds = unpackHex(reader.uint8(idBytes * counts.stackIds));
+  const stackIdBytes = reader.uint8(idBytes * counts.stackIds);
   const digests = unpackHex(reader.uint8(idBytes * counts.profiles));
   const frames: FrameColumns = { length: counts.frames, ...frames8, ...frames4, inlined: reader.uint8(counts.frames) };
   const table = decodeStrings(stringEnds, reader.uint8(counts.stringBytes));
@@ -219,7 +219,25 @@ function takeColumns(reader: Columns, header: Header, counts: Counts, version: n
   const logId = table.pop()!;
   const stacks: StackColumns = { length: counts.stacks, ...stacks4, frames };
   const segments = segmentsOf(offsets, appendTimes, ends, profileEnds, digests);
-  return { ...header, logId, topic, strings: table, maps: mapsOf(mapEnds, mapEntries), types, links, stackIds, resources, samples, stacks, segments };
+  const maps = mapsOf(mapEnds, mapEntries);
+  const texts = stackIdTexts(stackIdBytes);
+  return {
+    ...header,
+    logId,
+    topic,
+    strings: table,
+    maps,
+    types,
+    links,
+    stackIdBytes,
+    get stackIds() {
+      return texts();
+    },
+    resources,
+    samples,
+    stacks,
+    segments,
+  };
 }
 
 const ascending = (length: number): Uint32Array => Uint32Array.from({ length }, (_, index) => index);

@@ -86,3 +86,12 @@ export function unpackHex(bytes: Uint8Array): string[] {
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
   return Array.from({ length: bytes.length / idBytes }, (_, index) => hex.slice(32 * index, 32 * index + 32));
 }
+
+/** The texts of ids, made when somebody first asks for one. */
+export function stackIdTexts(bytes: Uint8Array): () => readonly string[] {
+  let texts: readonly string[] | null = null;
+  return () => {
+    texts ??= unpackHex(bytes);
+    return texts;
+  };
+}

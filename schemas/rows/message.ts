@@ -163,7 +163,9 @@ export interface RowsMessage {
   readonly types: readonly (readonly [StringIndex, StringIndex])[];
   /** links[0] stands for none. trace_id 32 hex, span_id 16 hex, link_source. */
   readonly links: readonly (readonly [StringIndex, StringIndex, StringIndex])[];
-  /** 32 lower hex digits each. */
+  /** 16 each. */
+  readonly stackIdBytes: Uint8Array;
+  /** The same as 32 lower hex digits each. */
   readonly stackIds: readonly string[];
   readonly resources: ResourceColumns;
   readonly samples: SampleColumns;
