@@ -27,6 +27,7 @@ export function agentOptions(values: OptionValues, given: ReadonlyMap<OptionName
   };
   return {
     ...endpointOptions(asked, profilesRules),
+    tokenFile: values.endpointTokenFile,
     rateHz: values.rate,
     batchMillis,
     resourceAttributes: values.resourceAttributes ?? {},

@@ -177,6 +177,12 @@ export const optionTable = {
     help: 'Headers of every OTLP request, for credentials.',
     commands: ['agent'],
   }),
+  endpointTokenFile: option({
+    type: kind.path('FILE', 'a file with a token in its first line'),
+    default: null,
+    help: 'Token that is sent with every OTLP request, as "authorization: Bearer TOKEN". Read again for each, so that a new one needs no restart.',
+    commands: ['agent'],
+  }),
   compression: option({
     type: kind.oneOf('NAME', ['none', 'gzip', 'zstd']),
     default: 'gzip',

@@ -1,7 +1,8 @@
 // Batches on their way: a bounded queue of encoded ones, one attempt at a time, the same bytes again
 // where OTLP allows it. A batch whose first attempt is older than the lake remembers profiles is given
 // up and counted: it may have been taken, and a second time would count twice. How long to wait is
-// said by the endpoint and by what failed before, whichever batch it was.
+// said by the endpoint and by what failed before, whichever batch it was. What was turned away for its
+// sender's credentials was not taken, and waits for better ones as long as the queue has room.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../lib/logger.ts';
 import { bootMillis } from '../clock.ts';
@@ -122,6 +123,7 @@ export class Delivery {
     if (waitMillis > 0) await sleep(waitMillis, undefined, { signal }).catch(() => {});
     if (signal.aborted) return false;
     const nowMillis = bootMillis();
+    const before = batch.firstAttemptMillis;
     batch.firstAttemptMillis ??= nowMillis;
     // The host may have been suspended meanwhile.
     if (nowMillis - batch.firstAttemptMillis > unconfirmedMillis) return this.#giveUp(batch);
@@ -132,9 +134,11 @@ export class Delivery {
       this.#settle(batch, result);
       return true;
     }
+    // As if it had not been tried: it can't be there twice, however late it is sent.
+    if (result.isUntaken) batch.firstAttemptMillis = before;
     this.#note(result.message);
     this.#notBeforeMillis = bootMillis() + Math.max(result.afterMillis ?? 0, backoffMillis(this.#failures++, Math.random()));
-    return this.#notBeforeMillis - batch.firstAttemptMillis > unconfirmedMillis && this.#giveUp(batch);
+    return this.#notBeforeMillis - (batch.firstAttemptMillis ?? this.#notBeforeMillis) > unconfirmedMillis && this.#giveUp(batch);
   }
 
   #giveUp(batch: EncodedBatch): true {

@@ -2,9 +2,21 @@
 // again is OTLP's list; RESOURCE_EXHAUSTED only where the endpoint says when.
 import { ChannelCredentials, Client, compressionAlgorithms, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { responseBytesMax } from '../limits.ts';
-import { plain, readAnswer, readRetryDelay, type SendResult, signals, type Transport, type TransportOptions } from './transport.ts';
+import {
+  authorizationOf,
+  plain,
+  readAnswer,
+  readRetryDelay,
+  type SendResult,
+  signals,
+  type Transport,
+  type TransportOptions,
+  turnedAway,
+} from './transport.ts';
 
 const retryable = new Set([status.CANCELLED, status.DEADLINE_EXCEEDED, status.ABORTED, status.OUT_OF_RANGE, status.UNAVAILABLE, status.DATA_LOSS]);
+/** Of the sender, not of the message. */
+const credentialCodes = new Set([status.UNAUTHENTICATED, status.PERMISSION_DENIED]);
 const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 export function openGrpc(options: TransportOptions): Transport {
@@ -26,6 +38,9 @@ export function openGrpc(options: TransportOptions): Transport {
     endpoint: url.host,
     send: (body, abort) =>
       new Promise<SendResult>((resolve) => {
+        const authorization = authorizationOf(options);
+        if ('missing' in authorization) return resolve(authorization.missing);
+        for (const [name, value] of Object.entries(authorization.headers)) metadata.set(name, value);
         const deadline = Date.now() + options.timeoutMillis;
         const call = client.makeUnaryRequest(
           signal.grpcMethod,
@@ -36,7 +51,7 @@ export function openGrpc(options: TransportOptions): Transport {
           { deadline },
           (error, answer) => {
             abort.removeEventListener('abort', cancel);
-            resolve(error ? resultOfError(error) : readAnswer(answer ?? new Uint8Array(0)));
+            resolve(error ? resultOfError(error, options) : readAnswer(answer ?? new Uint8Array(0)));
           },
         );
         const cancel = () => call.cancel();
@@ -65,8 +80,9 @@ function withoutNoise(details: string): string {
     .replace(/\b[0-9A-F]{8,16}:error:/, 'error:');
 }
 
-function resultOfError(error: ServiceError): SendResult {
+function resultOfError(error: ServiceError, options: TransportOptions): SendResult {
   const message = `gRPC ${status[error.code] ?? error.code}: ${plain(withoutNoise(error.details))}`;
+  if (credentialCodes.has(error.code)) return turnedAway(message, options);
   const [details] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const afterMillis = details instanceof Uint8Array ? readRetryDelay(details) : null;
   const mayRetry = retryable.has(error.code) || (error.code === status.RESOURCE_EXHAUSTED && afterMillis !== null);

@@ -5,9 +5,11 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { promisify } from 'node:util';
 import { gzip, zstdCompress } from 'node:zlib';
 import { responseBytesMax } from '../limits.ts';
-import { plain, readAnswer, type SendResult, signals, type Transport, type TransportOptions } from './transport.ts';
+import { authorizationOf, plain, readAnswer, type SendResult, signals, type Transport, type TransportOptions, turnedAway } from './transport.ts';
 
 const retryableStatus = new Set([429, 502, 503, 504]);
+/** Of the sender, not of the message. */
+const credentialStatus = new Set([401, 403]);
 const compress = { gzip: promisify(gzip), zstd: promisify(zstdCompress) };
 
 /** `endpoint` is the whole URL. */
@@ -28,6 +30,8 @@ export function openHttp(options: TransportOptions): Transport {
   return {
     endpoint: `${url.origin}${url.pathname}`,
     async send(body, signal) {
+      const authorization = authorizationOf(options);
+      if ('missing' in authorization) return authorization.missing;
       const sent = options.compression === 'none' ? body : await compress[options.compression](body);
       const limited = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMillis)]);
       return new Promise<SendResult>((resolve) => {
@@ -35,9 +39,9 @@ export function openHttp(options: TransportOptions): Transport {
           resolve({ kind: 'retry', afterMillis: null, message: plain(limited.aborted ? `no answer within ${options.timeoutMillis} ms` : error.message) });
         const request = (isTls ? httpsRequest : httpRequest)(
           url,
-          { method: 'POST', agent, signal: limited, headers: { ...headers, 'content-length': sent.length } },
+          { method: 'POST', agent, signal: limited, headers: { ...headers, ...authorization.headers, 'content-length': sent.length } },
           (response) => {
-            readBody(response).then((answer) => resolve(resultOf(response, answer)), failed);
+            readBody(response).then((answer) => resolve(resultOf(response, answer, options)), failed);
           },
         );
         request.on('error', failed);
@@ -62,10 +66,11 @@ async function readBody(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts, length);
 }
 
-function resultOf(response: IncomingMessage, body: Buffer): SendResult {
+function resultOf(response: IncomingMessage, body: Buffer, options: TransportOptions): SendResult {
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return readAnswer(body);
   const message = `HTTP ${status}${body.length === 0 ? '' : `: ${plain(body.toString('utf8'))}`}`;
+  if (credentialStatus.has(status)) return turnedAway(message, options);
   if (!retryableStatus.has(status)) return { kind: 'refused', message };
   return { kind: 'retry', afterMillis: parseRetryAfter(response.headers['retry-after'], Date.now()), message };
 }

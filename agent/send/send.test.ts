@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
@@ -13,6 +16,7 @@ import { queueBytesMax } from '../limits.ts';
 import { backoffMillis, Delivery } from './delivery.ts';
 import { openGrpc } from './grpc.ts';
 import { openHttp, parseRetryAfter } from './http.ts';
+import { openTransport } from './open.ts';
 import { readAnswer, readRetryDelay, type SendResult, type Transport, type TransportOptions } from './transport.ts';
 
 const body = Buffer.from('a batch of profiles');
@@ -120,6 +124,16 @@ describe('HTTP', () => {
     expect(result).toEqual(kind === 'retry' ? { kind, afterMillis: 3000, message: `HTTP ${code}: why` } : { kind, message: `HTTP ${code}: why` });
     transport.close();
   });
+  test.each([401, 403])('%d: kept, and said where to mend it', async (code) => {
+    const transport = openHttp(options(await httpServer((_, response) => response.writeHead(code).end('who are you'))));
+    expect(await transport.send(body, never)).toEqual({
+      kind: 'retry',
+      afterMillis: null,
+      isUntaken: true,
+      message: `HTTP ${code}: who are you; mend the headers, or the client certificate, what is not sent is kept`,
+    });
+    transport.close();
+  });
   test('nobody there, nobody answers, too long an answer', async () => {
     const gone = openHttp(options('http://127.0.0.1:9/'));
     expect(await gone.send(body, never)).toMatchObject({ kind: 'retry', afterMillis: null });
@@ -183,6 +197,8 @@ describe('gRPC', () => {
     [status.RESOURCE_EXHAUSTED, null, { kind: 'refused' }],
     [status.INVALID_ARGUMENT, null, { kind: 'refused' }],
     [status.UNIMPLEMENTED, null, { kind: 'refused' }],
+    [status.UNAUTHENTICATED, null, { kind: 'retry', isUntaken: true }],
+    [status.PERMISSION_DENIED, null, { kind: 'retry', isUntaken: true }],
     [status.ABORTED, null, { kind: 'retry' }],
   ] as const)('code %d, retry info %s', async (code, seconds, expected) => {
     const metadata = new Metadata();
@@ -194,6 +210,40 @@ describe('gRPC', () => {
   test('nobody there', async () => {
     const transport = openGrpc(options('http://127.0.0.1:9'));
     expect(await transport.send(body, never)).toMatchObject({ kind: 'retry' });
+    transport.close();
+  });
+});
+
+describe.each(['grpc', 'http/protobuf'] as const)('a token from a file, %s', (protocol) => {
+  test('goes with every attempt as it is then', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'flamelake-token-'));
+    closers.push(() => rmSync(folder, { recursive: true, force: true }));
+    const tokenFile = path.join(folder, 'token');
+    const seen: unknown[] = [];
+    const good = 'Bearer the-second-one';
+    const endpoint = await (protocol === 'grpc'
+      ? grpcServer((_, metadata) => {
+          const [shown] = metadata.get('authorization');
+          seen.push(shown);
+          return shown === good ? new Uint8Array(0) : { code: status.UNAUTHENTICATED, details: 'no valid token' };
+        })
+      : httpServer((request, response) => {
+          seen.push(request.headers.authorization);
+          response.writeHead(request.headers.authorization === good ? 200 : 401).end();
+        }));
+    const { headers, timeoutMillis, userAgent } = options(endpoint);
+    const open = () => openTransport({ endpoint, protocol, compression: 'none', headers, timeoutMillis, userAgent, tokenFile });
+    await expect(open()).rejects.toThrow(`endpoint-token-file ${tokenFile}: can't be read (ENOENT)`);
+    writeFileSync(tokenFile, '# of July\n\nthe-first-one\nanother\n');
+    const transport = await open();
+    const refused = await transport.send(body, never);
+    expect(refused).toMatchObject({ kind: 'retry', isUntaken: true, message: expect.stringContaining(`mend the token in ${tokenFile}`) });
+    expect(refused.message).not.toContain('the-first-one');
+    rmSync(tokenFile);
+    expect(await transport.send(body, never)).toMatchObject({ kind: 'retry', isUntaken: true });
+    writeFileSync(tokenFile, 'the-second-one');
+    expect(await transport.send(body, never)).toMatchObject({ kind: 'accepted' });
+    expect(seen).toEqual(['Bearer the-first-one', good]);
     transport.close();
   });
 });
@@ -248,6 +298,18 @@ describe('delivery', () => {
     delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
     await delivery.stop(10_000);
     expect(lost).toEqual([['unconfirmed', 5]]);
+  });
+  test('turned away for its credentials it has not been tried, and is sent once they are good', async () => {
+    const away: SendResult = { kind: 'retry', afterMillis: 16 * 60_000, isUntaken: true, message: 'who are you' };
+    const kept = start(scripted([away]));
+    kept.delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
+    await kept.delivery.stop(100);
+    expect(kept.lost).toEqual([['stopped', 5]]);
+    const transport = scripted([{ ...away, afterMillis: null }, accepted]);
+    const { delivery, lost } = start(transport);
+    delivery.add({ bytes: Buffer.from('1'), samples: 5, losses: new Map() });
+    await delivery.stop(10_000);
+    expect([transport.sent.length, lost]).toEqual([2, []]);
   });
   test('asked to wait, it waits with whatever comes next', async () => {
     const transport = scripted([{ kind: 'retry', afterMillis: 16 * 60_000, message: 'much later' }]);

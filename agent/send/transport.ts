@@ -4,8 +4,8 @@ import { closeWire, enter, enterSpan, lastInt64, leave, malformed, more, openWir
 export type SendResult =
   /** Taken; `rejected` profiles of it were not, and must not be sent again. */
   | { readonly kind: 'accepted'; readonly rejected: number; readonly message: string }
-  /** May be sent again, not before `afterMillis` where the endpoint said so. */
-  | { readonly kind: 'retry'; readonly afterMillis: number | null; readonly message: string }
+  /** May be sent again, not before `afterMillis` where the endpoint said so. `isUntaken`: it is known that nothing of it was taken. */
+  | { readonly kind: 'retry'; readonly afterMillis: number | null; readonly message: string; readonly isUntaken?: true }
   /** Must not be sent again. */
   | { readonly kind: 'refused'; readonly message: string };
 
@@ -22,9 +22,36 @@ export interface TransportOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMillis: number;
   readonly userAgent: string;
+  /** A bearer token, asked for at each attempt; absent: none is sent. */
+  readonly token?: BearerToken | undefined;
   readonly tls: { readonly ca: Buffer | null; readonly certificate: Buffer | null; readonly key: Buffer | null };
   /** Profiles where it is left out. */
   readonly signal?: OtlpSignal;
+}
+
+export interface BearerToken {
+  /** Where a person puts it, for messages. */
+  readonly place: string;
+  /** Throws one line where it can't be read. */
+  read(): string;
+}
+
+/**
+ * The endpoint does not know this sender, whatever it sends. OTLP calls that final, but the batch is good,
+ * nothing of it was looked at, and somebody will mend the credentials: it is kept as long as there is room.
+ */
+export function turnedAway(found: string, { token }: Pick<TransportOptions, 'token'>): SendResult {
+  const place = token?.place ?? 'the headers, or the client certificate';
+  return { kind: 'retry', afterMillis: null, isUntaken: true, message: `${found}; mend ${place}, what is not sent is kept` };
+}
+
+/** As headers; or why there can't be an attempt now. */
+export function authorizationOf({ token }: TransportOptions): { readonly headers: Readonly<Record<string, string>> } | { readonly missing: SendResult } {
+  try {
+    return { headers: token === undefined ? {} : { authorization: `Bearer ${token.read()}` } };
+  } catch (error) {
+    return { missing: { kind: 'retry', afterMillis: null, isUntaken: true, message: plain((error as Error).message) } };
+  }
 }
 
 /** What is different between OTLP's signals on the way: the whole rest of both transports is the same. */
