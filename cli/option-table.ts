@@ -232,6 +232,27 @@ export const optionTable = {
     help: "Whether the command's own metrics are pushed: otlp does, none and prometheus do not; /metrics has them always. Left out: pushed where metrics-endpoint is given (for agent: by its own variable or flag, since OTEL_EXPORTER_OTLP_ENDPOINT is where its profiles go).",
     commands: health,
   }),
+  sdkDisabled: option({
+    type: kind.trueOrElse,
+    default: 'false',
+    env: ['OTEL_SDK_DISABLED'],
+    help: "No metrics are pushed, whatever else is asked for. Profiles are this command's work and go on.",
+    commands: health,
+  }),
+  metricsServiceName: option({
+    type: kind.text('NAME'),
+    default: null,
+    env: ['OTEL_SERVICE_NAME'],
+    help: "service.name of the command's own metrics, before that of resource-attributes. Left out: flamelake. What is profiled keeps its own names.",
+    commands: health,
+  }),
+  metricsTemporality: option({
+    type: kind.oneOfAnyCase('NAME', ['cumulative', 'delta', 'lowmemory']),
+    default: 'cumulative',
+    env: ['OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'],
+    help: 'Metrics are pushed cumulative, so that a push that was lost costs nothing; where another is preferred, a line at the start says so.',
+    commands: health,
+  }),
   metricsEndpoint: option({
     type: kind.endpointUrl,
     default: null,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { agentOptions } from './agent-options.ts';
 import { parseCommand } from './options.ts';
 import { telemetryOptions } from './telemetry-options.ts';
 
@@ -26,6 +27,9 @@ describe('metrics are pushed where somebody asked for it, and nowhere else', () 
     ['up', { [forMetrics]: 'http://m:4317', [general]: 'http://c:4317' }, 'http://m:4317'],
     ['up', { [forMetrics]: 'http://m:4317', [exporter]: 'none' }, null],
     ['up', { [general]: 'http://c:4317', [exporter]: 'prometheus' }, null],
+    ['up', { [general]: 'http://c:4317', [exporter]: 'otlp', OTEL_SDK_DISABLED: 'True' }, null],
+    ['up', { [general]: 'http://c:4317', OTEL_SDK_DISABLED: '1' }, 'http://c:4317'],
+    ['up', { [general]: 'http://c:4317', OTEL_SDK_DISABLED: '' }, 'http://c:4317'],
     ['agent', { [exporter]: 'otlp' }, 'http://localhost:4317'],
     // Meant for those who send profiles to us.
     ['up', { [general]: 'http://localhost:4317' }, null],
@@ -56,6 +60,48 @@ test("headers of profiles are not the metrics', those for all signals are; all e
     clientKeyFile: undefined,
     intervalMillis: 5_000,
     resourceAttributes: { a: 'b' },
+    temporality: 'cumulative',
+  });
+});
+
+test('the service name of its own variable goes before that among the attributes, and is not that of profiles', async () => {
+  const env = { [forMetrics]: 'http://m:4317', OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,a=b' };
+  expect((await asked('up', env))!.resourceAttributes).toEqual({ 'service.name': 'other', a: 'b' });
+  const named = { ...env, OTEL_SERVICE_NAME: 'profiling' };
+  expect((await asked('up', named))!.resourceAttributes).toEqual({ 'service.name': 'profiling', a: 'b' });
+  const { values, given } = await parseCommand('agent', [], named);
+  expect(agentOptions(values, given, '1').resourceAttributes).toEqual({ 'service.name': 'other', a: 'b' });
+});
+
+test('each of the variables for metrics goes before the one for all signals', async () => {
+  const all = { HEADERS: 'k=all', COMPRESSION: 'none', TIMEOUT: '1000', CERTIFICATE: '/all.pem', CLIENT_CERTIFICATE: '/all-c.pem', CLIENT_KEY: '/all-k.pem' };
+  const own = { HEADERS: 'k=own', COMPRESSION: 'zstd', TIMEOUT: '2000', CERTIFICATE: '/own.pem', CLIENT_CERTIFICATE: '/own-c.pem', CLIENT_KEY: '/own-k.pem' };
+  const named = (prefix: string, of: Record<string, string>) => Object.fromEntries(Object.entries(of).map(([name, value]) => [prefix + name, value]));
+  const env = { [general]: 'http://c:4317', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', ...named('OTEL_EXPORTER_OTLP_', all) };
+  expect(await asked('up', env)).toMatchObject({
+    endpoint: 'http://c:4317',
+    protocol: 'grpc',
+    headers: { k: 'all' },
+    compression: 'none',
+    timeoutMillis: 1000,
+    certificateFile: '/all.pem',
+    clientCertificateFile: '/all-c.pem',
+    clientKeyFile: '/all-k.pem',
+  });
+  const before = {
+    ...named('OTEL_EXPORTER_OTLP_METRICS_', { ...own, PROTOCOL: 'http/protobuf', TEMPORALITY_PREFERENCE: 'Delta' }),
+    [forMetrics]: 'http://m:1/x',
+  };
+  expect(await asked('up', { ...env, ...before })).toMatchObject({
+    endpoint: 'http://m:1/x',
+    protocol: 'http/protobuf',
+    headers: { k: 'own' },
+    compression: 'zstd',
+    timeoutMillis: 2000,
+    certificateFile: '/own.pem',
+    clientCertificateFile: '/own-c.pem',
+    clientKeyFile: '/own-k.pem',
+    temporality: 'delta',
   });
 });
 

@@ -21,8 +21,10 @@ const metricsRules: SignalRules = {
 
 export interface TelemetryOptions extends EndpointOptions {
   readonly intervalMillis: number;
-  /** OTEL_RESOURCE_ATTRIBUTES. */
+  /** OTEL_RESOURCE_ATTRIBUTES, and in them the name of OTEL_SERVICE_NAME. */
   readonly resourceAttributes: Readonly<Record<string, string>>;
+  /** What was asked for; cumulative is what is pushed. */
+  readonly temporality: OptionValues['metricsTemporality'];
 }
 
 export interface TelemetryCommand {
@@ -37,7 +39,7 @@ export function telemetryOptions(values: OptionValues, given: ReadonlyMap<Option
   const place = given.get('metricsEndpoint');
   const isGeneral = place === generalVariable;
   const isAsked = exporter === 'otlp' || (exporter === undefined && endpoint !== undefined && (!isGeneral || command.name === 'up'));
-  if (!isAsked) return null;
+  if (!isAsked || values.sdkDisabled) return null;
   const options = endpointOptions(askedEndpoint(values, given), metricsRules);
   if (command.ownAddresses.some((address) => isSamePlace(options.endpoint, address))) {
     // Meant for whoever sends profiles to us, from the same environment.
@@ -47,7 +49,9 @@ export function telemetryOptions(values: OptionValues, given: ReadonlyMap<Option
       `metrics would go to ${options.endpoint}, where this command itself receives profiles; name another with metrics-endpoint, or say metrics-exporter none`,
     );
   }
-  return { ...options, intervalMillis: values.metricsInterval, resourceAttributes: values.resourceAttributes ?? {} };
+  const name = values.metricsServiceName;
+  const resourceAttributes = { ...values.resourceAttributes, ...(name === undefined ? {} : { 'service.name': name }) };
+  return { ...options, intervalMillis: values.metricsInterval, resourceAttributes, temporality: values.metricsTemporality };
 }
 
 function askedEndpoint(values: OptionValues, given: ReadonlyMap<OptionName, string>) {

@@ -47,6 +47,8 @@ export async function startTelemetry(options: TelemetryOptions | null, host: Tel
   const { logger, version } = host;
   const transport = await openTransport({ ...options, userAgent: `flamelake/${version}`, signal: 'metrics' });
   logger.info(`pushes its metrics to ${transport.endpoint} every ${options.intervalMillis / 1000} s`);
+  if (options.temporality !== 'cumulative')
+    logger.warn(`metrics are pushed cumulative, not ${options.temporality}; a Collector's cumulativetodelta processor makes deltas of them`);
   let trouble: string | null = null;
   const push = async (signal: AbortSignal): Promise<void> => {
     const failed = await pushOnce(transport, options, host, signal);

@@ -30,6 +30,18 @@ export const onOff: ValueType<boolean> = {
   parse: (value) => ({ true: true, '1': true, false: false, '0': false })[value.toLowerCase()],
 };
 
+/** As OpenTelemetry has its switches: on where it says true, and off whatever else it says. */
+export const trueOrElse: ValueType<boolean> = {
+  placeholder: '',
+  allowed: 'true; anything else is false',
+  parse: (value) => value.toLowerCase() === 'true',
+};
+
+/** One of several words, written in any case. */
+export function oneOfAnyCase<const T extends string>(placeholder: string, values: readonly T[]): ValueType<T> {
+  return { ...oneOf(placeholder, values), parse: (value) => values.find((each) => each === value.toLowerCase()) };
+}
+
 export function oneOf<const T extends string>(placeholder: string, values: readonly T[]): ValueType<T> {
   return { placeholder, allowed: orList(values), parse: (value) => values.find((each) => each === value) };
 }

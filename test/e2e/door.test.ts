@@ -74,7 +74,11 @@ describe("OpenTelemetry's variables of an agent", () => {
       OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${otlpToken}`,
     };
     expect(await send(whole)).toEqual({ kind: 'accepted', rejected: 0, message: '' });
-    expect(await send({ ...whole, OTEL_EXPORTER_OTLP_HEADERS: '' })).toMatchObject({ kind: 'refused', message: expect.stringContaining('no valid token') });
+    expect(await send({ ...whole, OTEL_EXPORTER_OTLP_HEADERS: '' })).toMatchObject({
+      kind: 'retry',
+      isUntaken: true,
+      message: expect.stringContaining('no valid token'),
+    });
     expect(await send({ ...whole, OTEL_EXPORTER_OTLP_CERTIFICATE: '' })).toMatchObject({ kind: 'retry' });
     expect(await send({ ...whole, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: '', OTEL_EXPORTER_OTLP_CLIENT_KEY: '' })).toMatchObject({ kind: 'retry' });
     const stranger = { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: made.strangerCert, OTEL_EXPORTER_OTLP_CLIENT_KEY: made.strangerKey };
