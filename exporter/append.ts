@@ -2,7 +2,7 @@
 // looked up before a row or stack that stays needs it, so what is dropped leaves nothing behind.
 import { PipelineError } from '../lib/errors.ts';
 import { nullInt32, type ResourceStringColumn, type RowsMessage, resourceStringColumns } from '../schemas/rows/message.ts';
-import { type Batch, dateOfWords, frameWords } from './batch.ts';
+import { type Batch, dateOfWords, frameWords, stackIdWords } from './batch.ts';
 import { dayMax } from './limits.ts';
 
 const unknown = -1;
@@ -17,6 +17,7 @@ export class MessageAppender {
   readonly #types: Int32Array;
   readonly #links: Int32Array;
   readonly #stacks: Int32Array;
+  readonly #stackIds: Uint32Array;
   /** By index into the message's frame table, which stacks refer to. */
   readonly #frames: Int32Array;
   /** Date under which `each` was told of a stack. */
@@ -34,9 +35,10 @@ export class MessageAppender {
     this.#resources = fresh(message.resources.length);
     this.#types = fresh(message.types.length);
     this.#links = fresh(message.links.length);
-    this.#stacks = fresh(message.stackIds.length);
+    this.#stackIds = wordsOfIds(message);
+    this.#stacks = fresh(this.#stackIds.length / stackIdWords);
     this.#frames = fresh(message.stacks.frames.length);
-    this.#told = fresh(message.stackIds.length).fill(nullInt32);
+    this.#told = fresh(this.#stacks.length).fill(nullInt32);
     const { frames } = message.stacks;
     this.#lines = wordsOf(frames.line);
     this.#columns = wordsOf(frames.column);
@@ -75,6 +77,11 @@ export class MessageAppender {
     }
   }
 
+  /** Number in the batch of the id of stack `row` of the message. */
+  stackOf(row: number): number {
+    return this.#stack(this.#message.stacks.id[row]!);
+  }
+
   /** Adds stack `row` of the message; the caller has seen that it is new under its date. */
   addStack(row: number, appendTimeMillis: number): void {
     const { stacks } = this.#message;
@@ -83,7 +90,7 @@ export class MessageAppender {
     for (let at = start; at < end; at++) frames[at - start] = this.#frame(stacks.frame[at]!);
     const date = stacks.date[row]!;
     const old = date < oldBelowDate(appendTimeMillis);
-    this.#batch.addStack(date, this.#stack(stacks.id[row]!), this.#string(stacks.serviceName[row]!), this.#string(stacks.cut[row]!), frames, old);
+    this.#batch.addStack(date, this.stackOf(row), this.#string(stacks.serviceName[row]!), this.#string(stacks.cut[row]!), frames, old);
   }
 
   #string(index: number): number {
@@ -128,7 +135,7 @@ export class MessageAppender {
   #stack(index: number): number {
     const known = this.#stacks[index]!;
     if (known !== unknown) return known;
-    const number = this.#batch.stackNumber(this.#message.stackIds[index]!);
+    const number = this.#batch.stackNumberAt(this.#stackIds, index);
     this.#stacks[index] = number;
     return number;
   }
@@ -166,6 +173,12 @@ export class MessageAppender {
     this.#frames[index] = number;
     return number;
   }
+}
+
+/** The bytes of all ids, where words must begin: at a multiple of four. */
+function wordsOfIds({ stackIdBytes }: RowsMessage): Uint32Array {
+  const { buffer, byteOffset, length } = stackIdBytes.byteOffset % 4 === 0 ? stackIdBytes : stackIdBytes.slice();
+  return new Uint32Array(buffer, byteOffset, length / 4);
 }
 
 /** Low and high word of each value: reading a bigint makes an object. */

@@ -11,6 +11,10 @@ export const resourcePidAt = resourceStringColumns.length;
 export const resourceAttributesAt = resourcePidAt + 2;
 /** Words of a series. */
 export const seriesWords = { resource: 0, type: 1, scopeName: 2, profileId: 3, threadName: 4, threadId: 5 } as const;
+/** Words of a stack id: its bytes in their order, little endian. */
+export const stackIdWords = 4;
+const idWords = new Uint32Array(stackIdWords);
+const idBytes = Buffer.from(idWords.buffer);
 /** Words of a frame; 64-bit fields take two. */
 export const frameWords = { function: 0, systemName: 1, file: 2, line: 3, column: 5, type: 7, mapping: 8, buildId: 9, address: 10, inlined: 12 } as const;
 
@@ -51,7 +55,7 @@ const longWords = new Uint32Array(longBits.buffer);
 export class Batch {
   readonly strings: string[] = [''];
   readonly maps: (readonly { readonly key: string; readonly value: string }[])[] = [[]];
-  readonly stackIds: string[] = [];
+  readonly stackIds = new WordTable(stackIdWords);
   readonly resources = new WordTable(resourceAttributesAt + 1);
   readonly types = new WordTable(2);
   readonly series = new WordTable(7);
@@ -91,7 +95,6 @@ export class Batch {
   readonly spans: MessageSpan[] = [];
   readonly #stringIndex = new Map<string, number>([['', 0]]);
   readonly #mapIndex = new Map<string, number>([['', 0]]);
-  readonly #stackIndex = new Map<string, number>();
   #lastSeries = -1;
   #textBytes = 0;
 
@@ -105,16 +108,27 @@ export class Batch {
     return index;
   }
 
+  /** 32 lower hex digits. */
   stackNumber(id: string): number {
-    let index = this.#stackIndex.get(id);
-    if (index === undefined) {
-      // A copy: the codec's ids are slices of one long text, which a single kept id would hold on to.
-      const own = Buffer.from(id, 'latin1').toString('latin1');
-      index = this.stackIds.push(own) - 1;
-      this.#stackIndex.set(own, index);
-      this.#textBytes += stringBytes + own.length;
-    }
-    return index;
+    this.#fillId(id);
+    return this.stackIds.intern();
+  }
+
+  /** Of the id at this place among the words of many. */
+  stackNumberAt(words: Uint32Array, place: number): number {
+    const { scratch } = this.stackIds;
+    for (let word = 0; word < stackIdWords; word++) scratch[word] = words[place * stackIdWords + word]!;
+    return this.stackIds.intern();
+  }
+
+  stackIdText(stack: number): string {
+    for (let word = 0; word < stackIdWords; word++) idWords[word] = this.stackIds.word(stack, word);
+    return idBytes.toString('hex');
+  }
+
+  #fillId(id: string): void {
+    if (idBytes.write(id, 'hex') !== idBytes.length) throw new Error(`stack id '${id}', expected 32 hex digits`);
+    this.stackIds.scratch.set(idWords);
   }
 
   /** Row of this stack under this date, or -1. */
@@ -123,8 +137,9 @@ export class Batch {
   }
 
   hasStack(date: number, id: string): boolean {
-    const stack = this.#stackIndex.get(id);
-    return stack !== undefined && this.stackRow(date, stack) >= 0;
+    this.#fillId(id);
+    const stack = this.stackIds.find();
+    return stack >= 0 && this.stackRow(date, stack) >= 0;
   }
 
   map(entries: readonly { readonly key: string; readonly value: string }[]): number {
@@ -318,7 +333,7 @@ export class Batch {
   get bytes(): number {
     const lanes = [this.time, this.value, this.stack, this.seriesOf, this.cpu, this.duration, this.count, this.weight, this.link, this.attributes];
     const stackLanes = [this.#firstDateRows, this.stackId, this.stackDate, this.stackService, this.stackCut, this.stackFrameEnd, this.stackFrames];
-    const tables = [this.resources, this.types, this.series, this.frames];
+    const tables = [this.stackIds, this.resources, this.types, this.series, this.frames];
     const columns = [...lanes, ...stackLanes, ...tables].reduce((sum, column) => sum + column.bytes, 0);
     return columns + this.#textBytes;
   }

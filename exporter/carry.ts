@@ -26,7 +26,7 @@ export function encodeCarry(batch: Batch, shard: number, routing: number, rows: 
 /** `frames`: of the batch, by their index in the message. */
 function addStack(builder: RowsBuilder, batch: Batch, stack: number, frames: Map<number, number>): void {
   builder.beginStack({
-    id: batch.stackIds[batch.stackId.get(stack)]!,
+    id: batch.stackIdText(batch.stackId.get(stack)),
     date: batch.stackDate.get(stack),
     serviceName: batch.strings[batch.stackService.get(stack)]!,
     cut: batch.strings[batch.stackCut.get(stack)]!,
@@ -68,7 +68,7 @@ function addRow(builder: RowsBuilder, batch: Batch, row: number, resources: Map<
     count: batch.count.get(row),
     weight: batch.weight.get(row),
     type: builder.type(batch.strings[batch.types.word(type, 0)]!, batch.strings[batch.types.word(type, 1)]!),
-    stack: builder.stackId(batch.stackIds[batch.stack.get(row)]!),
+    stack: builder.stackId(batch.stackIdText(batch.stack.get(row))),
     resource: resourceIn(builder, batch, word(seriesWords.resource), resources),
     link: link === 0 ? 0 : builder.link(batch.traceIds[link]!, batch.spanIds[link]!, batch.strings[batch.linkSources[link]!]!),
     scopeName: builder.string(batch.strings[word(seriesWords.scopeName)]!),

@@ -52,7 +52,7 @@ export class KnownStacks {
         const date = batch.stackDate.get(stack);
         const ids = byDate.get(date) ?? [];
         if (ids.length === 0) byDate.set(date, ids);
-        ids.push(batch.stackIds[batch.stackId.get(stack)]!);
+        ids.push(batch.stackIdText(batch.stackId.get(stack)));
       }
       for (const [date, ids] of byDate) await this.#add(date, ids);
       this.#index.advance(record.seq, record.attempt);

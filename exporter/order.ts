@@ -136,14 +136,20 @@ export function groupStacks(batch: Batch, wanted: (stack: number) => boolean): S
   return [...byDate].sort(([a], [b]) => a - b).map(([date, stacks]) => ({ date, stacks: sortById(batch, Uint32Array.from(stacks)) }));
 }
 
-/** 13 hex digits are 52 bits: a number says the order of all ids but those that begin alike. */
-const keyDigits = 13;
-
+/** The first 52 bits of an id, as a number, say the order of all ids but those that begin alike. */
 function sortById(batch: Batch, stacks: Uint32Array): Uint32Array {
   const keys = new Float64Array(batch.stacks);
-  const id = (stack: number) => batch.stackIds[batch.stackId.get(stack)]!;
-  for (const stack of stacks) keys[stack] = Number.parseInt(id(stack).slice(0, keyDigits), 16);
+  const id = (stack: number) => batch.stackIdText(batch.stackId.get(stack));
+  for (const stack of stacks) {
+    const number = batch.stackId.get(stack);
+    keys[stack] = bigEndian(batch.stackIds.word(number, 0)) * 2 ** 20 + (bigEndian(batch.stackIds.word(number, 1)) >>> 12);
+  }
   return stacks.sort((a, b) => keys[a]! - keys[b]! || order(id(a), id(b)));
+}
+
+/** Bytes in their order make the number, as digits do. */
+function bigEndian(word: number): number {
+  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
 }
 
 function order<T extends string | bigint>(a: T, b: T): number {

@@ -138,8 +138,7 @@ async function loadCarry({ batch, below }: ClosedBatch, keys: readonly string[],
     const message = decodeRows(bytes);
     const appender = new MessageAppender(batch, message);
     for (let stack = 0; stack < message.stacks.length; stack++) {
-      const id = message.stackIds[message.stacks.id[stack]!]!;
-      if (!batch.hasStack(message.stacks.date[stack]!, id)) appender.addStack(stack, 0);
+      if (batch.stackRow(message.stacks.date[stack]!, appender.stackOf(stack)) < 0) appender.addStack(stack, 0);
     }
     appender.addRows(0, message.samples.length, 0, () => {});
     await pause();

@@ -3,13 +3,26 @@
 // a thread share (30 columns of 38) is made once for each run of them.
 
 import { isDeltaExact } from '../lib/parquet/delta.ts';
+import type { GrowingBytes } from '../lib/parquet/growing-bytes.ts';
 import { codeTexts, mapColumns } from '../lib/parquet/nested.ts';
-import { type Column, type FixedWords, ints, longs, optionalTexts, optionalWords, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
+import {
+  type CodedTexts,
+  type Column,
+  type FixedWords,
+  ints,
+  longs,
+  optionalTexts,
+  optionalWords,
+  required,
+  tableDigits,
+  tableTexts,
+} from '../lib/parquet/values.ts';
 import { nullInt32, resourceStringColumns } from '../schemas/rows/message.ts';
 import { type Batch, resourceAttributesAt, resourcePidAt, seriesWords } from './batch.ts';
 import type { Lane64 } from './lanes.ts';
 import type { WordTable } from './words.ts';
 
+export const hexDigits = Buffer.from('0123456789abcdef');
 const nullLong = [0, 0x8000_0000] as const;
 const nullInt = [nullInt32 >>> 0] as const;
 const serviceName = resourceStringColumns.indexOf('service_name');
@@ -33,7 +46,7 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield required('value', length, longsOf(batch.value, rows));
   yield required('count', length, longsOf(batch.count, rows));
   yield required('weight', length, { ...longsOf(batch.weight, rows), type: 'DOUBLE' });
-  yield required('stack_id', length, tableDigits(batch.stack.gather(rows), batch.stackIds));
+  yield required('stack_id', length, stackIdTexts(batch, batch.stack.gather(rows)));
   yield* linkColumns(batch, batch.link.isEmpty ? oneRun(length) : { values: batch.link.gather(rows), ends: undefined });
   yield text('service_name', through(batch.resources, serviceName, resource));
   for (let position = serviceName + 1; position < executableName; position++) yield resourceText(position);
@@ -49,6 +62,23 @@ export function* sampleColumns(batch: Batch, rows: Uint32Array): Generator<Colum
   yield* mapColumns('resource_attributes', resourceMaps.values, batch.maps, resourceMaps.ends);
   const maps = batch.attributes.isEmpty ? oneRun(length) : runsOf(batch.attributes.gather(rows));
   yield* mapColumns('attributes', maps.values, batch.maps, maps.ends);
+}
+
+/** The hex digits of each stack's id. */
+export function stackIdTexts({ stackIds }: Batch, codes: Uint32Array): CodedTexts {
+  const put = (stack: number, out: GrowingBytes) => {
+    const data = out.room(8 * stackIds.stride);
+    let at = out.length;
+    for (let position = 0; position < stackIds.stride; position++) {
+      const word = stackIds.word(stack, position);
+      for (let shift = 0; shift < 32; shift += 8) {
+        data[at++] = hexDigits[(word >>> (shift + 4)) & 15]!;
+        data[at++] = hexDigits[(word >>> shift) & 15]!;
+      }
+    }
+    out.length = at;
+  };
+  return { kind: 'texts', codes, codesMax: stackIds.length, put, digits: true };
 }
 
 /** Sorted by thread, time goes up in small steps: deltas are a quarter of its 8 bytes. */

@@ -222,8 +222,8 @@ export class ShardBuilder implements Builder {
     for (const segment of message.segments) {
       for (let row = segment.stackStart; row < segment.stackEnd; row++) {
         const date = message.stacks.date[row]!;
-        const id = message.stackIds[message.stacks.id[row]!]!;
-        if (batch.hasStack(date, id) || this.#isKnown(date, id)) continue;
+        const stack = appender.stackOf(row);
+        if (batch.stackRow(date, stack) >= 0 || this.#isKnown(date, batch.stackIdText(stack))) continue;
         appender.addStack(row, segment.appendTimeMillis);
       }
     }
@@ -243,7 +243,7 @@ export class ShardBuilder implements Builder {
     if (batch.stackRow(date, stack) >= 0) return;
     const key = datedStack(date, stack);
     if (known.has(key)) return;
-    if (this.#isKnown(date, batch.stackIds[stack]!)) known.add(key);
+    if (this.#isKnown(date, batch.stackIdText(stack))) known.add(key);
     else if (!missing.has(key)) missing.set(key, row);
   }
 

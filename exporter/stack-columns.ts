@@ -2,17 +2,18 @@
 // the batch's distinct frames, and each of their fields the number of its text.
 import type { GrowingBytes } from '../lib/parquet/growing-bytes.ts';
 import { codeTexts, ListSlots } from '../lib/parquet/nested.ts';
-import { type CodedTexts, type Column, type FixedWords, ints, optionalTexts, required, tableDigits, tableTexts } from '../lib/parquet/values.ts';
+import { type CodedTexts, type Column, type FixedWords, ints, optionalTexts, required, tableTexts } from '../lib/parquet/values.ts';
 import { frameColumns } from '../schemas/lake/columns.ts';
 import { dateName } from '../schemas/lake/paths.ts';
 import { type Batch, frameWords } from './batch.ts';
+import { hexDigits, stackIdTexts } from './sample-columns.ts';
 
 /** In the order of schemas/lake/columns.ts. `stacks` are stack rows of the batch in file order. */
 export function* stackColumns(batch: Batch, stacks: Uint32Array): Generator<Column> {
   const { length } = stacks;
   const optional = (name: string, codes: Uint32Array) => optionalTexts(name, tableTexts(codes, batch.strings));
   const frames = framesOf(batch, stacks);
-  yield required('stack_id', length, tableDigits(batch.stackId.gather(stacks), batch.stackIds));
+  yield required('stack_id', length, stackIdTexts(batch, batch.stackId.gather(stacks)));
   yield optional('service_name', batch.stackService.gather(stacks));
   yield* frameLeaves(batch, frames);
   const { leaf, root, depth, unresolved } = endsAndCounts(batch, frames);
@@ -122,8 +123,6 @@ function addresses({ frames }: Batch, codes: Uint32Array): CodedTexts {
     putAddress(out, frames.word(number - 1, frameWords.address), frames.word(number - 1, frameWords.address + 1));
   return { kind: 'texts', codes, codesMax: frames.length + 1, put };
 }
-
-const hexDigits = Buffer.from('0123456789abcdef');
 
 /** `0x…`, without zeros in front. */
 function putAddress(out: GrowingBytes, low: number, high: number): void {

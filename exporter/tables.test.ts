@@ -297,7 +297,7 @@ describe('order', () => {
   test('stacks lie by id', () => {
     const batch = batchOf(samples.slice(0, 2));
     const [group] = groupStacks(batch, () => true);
-    expect(Array.from(group!.stacks, (stack) => batch.stackIds[batch.stackId.get(stack)])).toEqual([stacks[2]!.id, stacks[0]!.id]);
+    expect(Array.from(group!.stacks, (stack) => batch.stackIdText(batch.stackId.get(stack)))).toEqual([stacks[2]!.id, stacks[0]!.id]);
   });
 });
 

@@ -1,4 +1,4 @@
-// Interning of fixed-width tuples of 32-bit words (a resource, a frame, a series of samples): each
+// Interning of fixed-width tuples of 32-bit words (a resource, a frame, a series of samples, a stack id): each
 // distinct tuple is kept once and has an index. Open addressing over one flat array, because a Map
 // with string keys costs ten times the bytes and most of the time of appending a message.
 
@@ -10,10 +10,11 @@ export class WordTable {
   readonly scratch: Uint32Array;
   #words: Uint32Array;
   #length = 0;
-  /** Index + 1 of the tuple, 0 = free. A power of two, at most half full. */
-  #slots = new Uint32Array(firstSlots);
-  /** Hash of each tuple: what differs is mostly told by it, without a look at the words. */
-  #hashes = new Uint32Array(16);
+  /**
+   * Two words each: index + 1 of the tuple, 0 = free, and its hash, which mostly tells what differs without a look at
+   * the tuple. Side by side, since most lookups miss the cache. A power of two of slots, at most half full.
+   */
+  #slots = new Uint32Array(2 * firstSlots);
 
   constructor(stride: number) {
     this.stride = stride;
@@ -27,7 +28,7 @@ export class WordTable {
 
   /** Bytes held. */
   get bytes(): number {
-    return this.#words.byteLength + this.#slots.byteLength + this.#hashes.byteLength;
+    return this.#words.byteLength + this.#slots.byteLength;
   }
 
   word(index: number, position: number): number {
@@ -36,21 +37,33 @@ export class WordTable {
 
   /** Index of the tuple in `scratch`, which is added if it is new. */
   intern(): number {
-    const [slots, hashes] = [this.#slots, this.#hashes];
-    const mask = slots.length - 1;
     const hash = hashWords(this.scratch);
-    let slot = hash & mask;
+    const slot = this.#slotOf(hash);
+    const known = this.#slots[slot]!;
+    if (known !== 0) return known - 1;
+    const index = this.#length;
+    this.#slots[slot] = index + 1;
+    this.#slots[slot + 1] = hash;
+    this.#append();
+    if (this.#length * 4 > this.#slots.length) this.#rehash();
+    return index;
+  }
+
+  /** Index of the tuple in `scratch`, or -1. */
+  find(): number {
+    return this.#slots[this.#slotOf(hashWords(this.scratch))]! - 1;
+  }
+
+  /** Where the tuple in `scratch` is, or the free place for it. */
+  #slotOf(hash: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (2 * hash) & mask;
     for (;;) {
       const taken = slots[slot]!;
-      if (taken === 0) break;
-      if (hashes[taken - 1] === hash && this.#equals(taken - 1)) return taken - 1;
-      slot = (slot + 1) & mask;
+      if (taken === 0 || (slots[slot + 1] === hash && this.#equals(taken - 1))) return slot;
+      slot = (slot + 2) & mask;
     }
-    const index = this.#length;
-    slots[slot] = index + 1;
-    this.#append(hash);
-    if (this.#length * 2 > this.#slots.length) this.#rehash();
-    return index;
   }
 
   #equals(index: number): boolean {
@@ -61,14 +74,8 @@ export class WordTable {
     return true;
   }
 
-  #append(hash: number): void {
+  #append(): void {
     const at = this.#length * this.stride;
-    if (this.#length === this.#hashes.length) {
-      const grown = new Uint32Array(this.#hashes.length * 2);
-      grown.set(this.#hashes);
-      this.#hashes = grown;
-    }
-    this.#hashes[this.#length] = hash;
     if (at + this.stride > this.#words.length) {
       const grown = new Uint32Array(this.#words.length * 2);
       grown.set(this.#words);
@@ -79,12 +86,16 @@ export class WordTable {
   }
 
   #rehash(): void {
-    const slots = new Uint32Array(this.#slots.length * 2);
+    const before = this.#slots;
+    const slots = new Uint32Array(before.length * 2);
     const mask = slots.length - 1;
-    for (let index = 0; index < this.#length; index++) {
-      let slot = this.#hashes[index]! & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = index + 1;
+    for (let at = 0; at < before.length; at += 2) {
+      if (before[at] === 0) continue;
+      const hash = before[at + 1]!;
+      let slot = (2 * hash) & mask;
+      while (slots[slot] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = before[at]!;
+      slots[slot + 1] = hash;
     }
     this.#slots = slots;
   }

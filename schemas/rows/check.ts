@@ -2,15 +2,17 @@
 import { PipelineError } from '../../lib/errors.ts';
 import { type RowsMessage, resourceStringColumns, type SampleColumns } from './message.ts';
 
+const stackIdLength = 16;
+
 // Every index is looked at once, here; whoever reads the message afterwards need not.
 export function checkMessage(message: RowsMessage): void {
-  const { strings, maps, types, links, stackIds, resources, samples, stacks } = message;
+  const { strings, maps, types, links, stackIdBytes, resources, samples, stacks } = message;
   if (strings[0] !== '' || maps[0]!.length !== 0 || links[0]!.some((part) => part !== 0)) throw malformed('another entry 0', "'', an empty map and no link");
   for (const entry of [...maps.flat(), ...types, ...links]) for (const index of entry) checkIndex(index, strings.length, 'string of a table');
   for (const name of resourceStringColumns) checkIndices(resources.strings[name], strings.length, name);
   checkIndices(resources.attributes, maps.length, 'resource attributes');
   checkSamples(samples, message);
-  checkIndices(stacks.id, stackIds.length, 'stack id of a stack');
+  checkIndices(stacks.id, stackIdBytes.length / stackIdLength, 'stack id of a stack');
   for (const column of [stacks.serviceName, stacks.cut]) checkIndices(column, strings.length, 'string of a stack');
   checkEnds(stacks.frameStart.subarray(1), stacks.frame.length, 'frame');
   if (stacks.frame.length > 0) checkIndices(stacks.frame, stacks.frames.length, 'frame of a stack');
@@ -21,9 +23,9 @@ export function checkMessage(message: RowsMessage): void {
   checkSegments(message);
 }
 
-function checkSamples(samples: SampleColumns, { strings, maps, types, links, stackIds, resources }: RowsMessage): void {
+function checkSamples(samples: SampleColumns, { strings, maps, types, links, stackIdBytes, resources }: RowsMessage): void {
   checkIndices(samples.type, types.length, 'type');
-  checkIndices(samples.stack, stackIds.length, 'stack id of a sample');
+  checkIndices(samples.stack, stackIdBytes.length / stackIdLength, 'stack id of a sample');
   checkIndices(samples.link, links.length, 'link');
   checkIndices(samples.resource, resources.length, 'resource');
   checkIndices(samples.attributes, maps.length, 'attributes');

@@ -111,7 +111,7 @@ function countsOf(message: RowsMessage, strings: number, stringBytes: number): C
     mapEntries: message.maps.reduce((sum, map) => sum + map.length, 0),
     types: message.types.length,
     links: message.links.length,
-    stackIds: message.stackIds.length,
+    stackIds: message.stackIdBytes.length / idBytes,
     resources: message.resources.length,
     samples: message.samples.length,
     stacks: message.stacks.length,
