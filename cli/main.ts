@@ -1,7 +1,7 @@
 // The `flamelake` command. Finds the command, reads its options, runs it; here every error ends as one
 // line and an exit code: 0 done, 1 failed, 2 wrong usage or configuration.
 import { PipelineError } from '../lib/errors.ts';
-import { jsonLine } from '../lib/logger.ts';
+import { errorFields, jsonLine } from '../lib/logger.ts';
 import type { RunCommand } from './command.ts';
 import { commandTable, findCommand } from './command-table.ts';
 import { commandHelp, mainHelp } from './help.ts';
@@ -88,6 +88,6 @@ try {
   // What a user can mend is one line; anything else is a bug of ours, and its place is wanted.
   const known = error instanceof PipelineError;
   const message = known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(isJsonLog ? jsonLine('flamelake', 'error', message, known ? { code: error.code } : {}) : `flamelake: ${message}\n`);
+  process.stderr.write(isJsonLog ? jsonLine('flamelake', 'error', message, errorFields(error)) : `flamelake: ${message}\n`);
   process.exitCode = known && (error.code === 'usage' || error.code === 'config_invalid') ? 2 : 1;
 }

@@ -1,7 +1,6 @@
 // With `--log-format json` every line on standard error is JSON, also those that Node itself would
 // write: its warnings, and the error of a process that crashes.
-import type { Logger } from '../lib/logger.ts';
-import { logFormatVariable } from '../lib/logger.ts';
+import { errorFields, type Logger, logFormatVariable } from '../lib/logger.ts';
 import { endNow } from '../lib/process-life.ts';
 
 export function logAllThatIsSaid(logger: Logger, format: 'text' | 'json'): void {
@@ -10,7 +9,10 @@ export function logAllThatIsSaid(logger: Logger, format: 'text' | 'json'): void 
   if (format === 'text') return;
   process.removeAllListeners('warning').on('warning', ({ name, message }) => logger.warn(message, { warning: name }));
   process.on('uncaughtException', (error) => {
-    logger.error('this process crashes; please report it', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    logger.error('this process crashes; please report it', {
+      ...errorFields(error),
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     endNow(1);
   });
 }

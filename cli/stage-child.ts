@@ -161,7 +161,10 @@ export class StageChild {
     const wait = this.#nextWait();
     this.restarts++;
     this.#setStatus({ ready: false, text: `${failure?.message ?? how}; starts again in ${wait / 1000} s` });
-    this.#options.logger.error(`${this.name} ${failure ? `failed: ${failure.message}` : how}; it starts again in ${wait / 1000} s`);
+    this.#options.logger.error(
+      `${this.name} ${failure ? `failed: ${failure.message}` : how}; it starts again in ${wait / 1000} s`,
+      failure?.code ? { 'error.type': failure.code } : {},
+    );
     this.#timer = setTimeout(
       () =>
         this.#spawn(

@@ -78,6 +78,8 @@ export const listLimit = 1000;
 /** Wait after a store or log that does not answer: doubling from the first to the second. */
 export const retryMillisMin = 200;
 export const retryMillisMax = 10 * second;
+/** Between two lines that say the same of a store that does not answer. */
+export const complaintMillis = 60 * second;
 
 /** Dates whose stack ids the index keeps: 7 days of late rows, today, and the hour that runs ahead into tomorrow. */
 export const indexDatesMax = 10;

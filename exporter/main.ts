@@ -7,7 +7,7 @@ import { freeBytes } from '../lib/filesystem.ts';
 import { headReserveBytesDefault, logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Membership } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
-import type { Logger } from '../lib/logger.ts';
+import { errorFields, type Logger } from '../lib/logger.ts';
 import type { StartStage } from '../lib/stage.ts';
 import { openStore } from '../lib/store/open.ts';
 import { ensureLakeSettings } from '../schemas/lake/settings.ts';
@@ -123,7 +123,7 @@ class ShardSet {
         await this.#follow();
       } catch (error) {
         if (!isPipelineError(error)) throw error;
-        if (this.#trouble !== error.message) this.#logger.error(error.message);
+        if (this.#trouble !== error.message) this.#logger.error(error.message, errorFields(error));
         this.#trouble = error.message;
       }
       await systemClock.sleep(assignmentMillis, this.#stopping.signal);

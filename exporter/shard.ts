@@ -4,6 +4,7 @@
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Log, LogRecord } from '../lib/log/log.ts';
 import { TopicBound } from '../lib/log/topic-bound.ts';
+import { errorFields, type LogFields } from '../lib/logger.ts';
 import { floorDays, readFloor } from '../schemas/lake/floor.ts';
 import { lossReasons } from '../schemas/lake/lost.ts';
 import type { CommitRecord } from '../schemas/lake/record.ts';
@@ -157,13 +158,13 @@ export class Shard {
   #fail(error: unknown): void {
     if (!isPipelineError(error)) throw error;
     this.#options.metrics.retried(this.#options.shard, error.code);
-    this.#complain(error.message);
+    this.#complain(error.message, errorFields(error));
     // A log or store that is away for a moment has changed nothing here.
     if (!isTransient(error)) this.#mustLoad = true;
   }
 
-  #complain(message: string): void {
-    if (this.#trouble !== message) this.#options.logger.error(message, { shard: this.#options.shard });
+  #complain(message: string, fields: LogFields): void {
+    if (this.#trouble !== message) this.#options.logger.error(message, { ...fields, shard: this.#options.shard });
     this.#trouble = message;
     this.#state = 'waiting';
   }
@@ -290,7 +291,7 @@ export class Shard {
     if (result.malformed.length > 0) await this.#bury(records, result.malformed);
     this.#refused = result.refused !== null;
     if (result.refused !== null) {
-      this.#complain(result.refused.message);
+      this.#complain(result.refused.message, { 'error.type': result.refused.code });
       await this.#options.clock.sleep(retryMillisMin, this.#stopping.signal);
     }
   }
@@ -321,7 +322,7 @@ export class Shard {
         await log.append(deadLetterTopic, null, { value: record.value, headers });
       } catch (error) {
         if (!isPipelineError(error)) throw error;
-        logger.error('a malformed message could not be kept as a dead letter', { shard, offset, error: error.message });
+        logger.error('a malformed message could not be kept as a dead letter', { ...errorFields(error), shard, offset, error: error.message });
       }
     }
   }
@@ -403,7 +404,7 @@ export class Shard {
       await log.trim(rowsTopic, shard, record.position);
     } catch (error) {
       if (!isPipelineError(error)) throw error;
-      logger.warn('the log keeps published rows until the next publication', { shard, error: error.message });
+      logger.warn('the log keeps published rows until the next publication', { ...errorFields(error), shard, error: error.message });
     }
   }
 
@@ -416,7 +417,7 @@ export class Shard {
     this.#sweeping = this.#sweep()
       .catch((error: unknown) => {
         if (!isPipelineError(error)) this.#fatal = { error };
-        else this.#options.logger.warn('sweeping waits', { shard: this.#options.shard, error: error.message });
+        else this.#options.logger.warn('sweeping waits', { ...errorFields(error), shard: this.#options.shard, error: error.message });
       })
       .finally(() => {
         this.#sweeping = null;

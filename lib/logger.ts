@@ -1,6 +1,8 @@
 // Log lines for people (`text`) or machines (`json`), on standard error. Stages get one named for
 // them; nothing else in the project writes to the console.
 
+import { isPipelineError } from './errors.ts';
+
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof logLevels)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -15,6 +17,14 @@ export interface Logger {
   debug(message: string, fields?: LogFields): void;
   /** The same sink under another name, e.g. `receiver`. */
   named(name: string): Logger;
+}
+
+/** The kind of an error, as OpenTelemetry's conventions name it: for machines, since the text says it in words. */
+const errorType = 'error.type';
+
+/** For the fields of a line that says what went wrong: the code of one of ours, else the name of its class. */
+export function errorFields(error: unknown): LogFields {
+  return { [errorType]: isPipelineError(error) ? error.code : error instanceof Error ? error.name : typeof error };
 }
 
 export interface LoggerOptions {
@@ -47,7 +57,7 @@ export function jsonLine(name: string, level: LogLevel, message: string, fields:
 
 function textLine(name: string, level: LogLevel, message: string, fields: LogFields): string {
   const tail = Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
+    .filter(([key, value]) => value !== undefined && key !== errorType)
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? oneLine(value) : value}`)
     .join('');
   const mark = level === 'info' ? '' : `${level}: `;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import { valueBytesMax } from '../lib/log/limits.ts';
 import type { Log, LogRecord } from '../lib/log/log.ts';
-import type { Logger } from '../lib/logger.ts';
+import { errorFields, type Logger } from '../lib/logger.ts';
 import { deadLetterTopic, processorGroup, rowsTopic } from '../schemas/topics.ts';
 import { type Batch, buildBatch, type Decoded, decode, emptyRowMessage, type RowMessage, type Source, wantedSymbols } from './batch.ts';
 import type { DeadLetters } from './dead-letters.ts';
@@ -112,7 +112,7 @@ export class Partition {
     } catch (error) {
       if (!isPipelineError(error) || !this.#stopping.signal.aborted) throw error;
       // Told to stop while the log does not answer: the next start goes on from the last position.
-      this.#options.logger.warn(`partition ${this.partition} ends without its last position: ${error.message}`);
+      this.#options.logger.warn(`partition ${this.partition} ends without its last position: ${error.message}`, errorFields(error));
     }
   }
 
@@ -191,6 +191,7 @@ export class Partition {
   #becomeCareful(error: unknown, below: number): void {
     this.#carefulBelow = Math.max(this.#carefulBelow, below);
     this.#options.logger.error(`partition ${this.partition}: making rows failed, going on message by message from offset ${this.#offset}`, {
+      ...errorFields(error),
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
   }
@@ -318,7 +319,10 @@ export class Partition {
     const { source, metrics, logger, deadLetters } = this.#options;
     await this.#insist(() => deadLetters.add(source, record, error));
     metrics.dead(error.code);
-    logger.warn(`message ${record.offset} of ${source.topic}/${source.partition} goes to ${deadLetterTopic}: ${error.message.slice(0, reasonChars)}`);
+    logger.warn(
+      `message ${record.offset} of ${source.topic}/${source.partition} goes to ${deadLetterTopic}: ${error.message.slice(0, reasonChars)}`,
+      errorFields(error),
+    );
   }
 
   async #remember(running: boolean, attempt: Hints['attempt']): Promise<void> {
@@ -351,7 +355,7 @@ export class Partition {
         return result;
       } catch (error) {
         if (!(isPipelineError(error, 'log_full') || isPipelineError(error, 'log_unavailable')) || this.#isOutOfTime()) throw error;
-        if (this.#trouble === null) this.#options.logger.warn(`partition ${this.partition} waits: ${error.message}`);
+        if (this.#trouble === null) this.#options.logger.warn(`partition ${this.partition} waits: ${error.message}`, errorFields(error));
         this.#trouble = error.message;
         await sleep(wait);
       }

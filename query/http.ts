@@ -7,7 +7,7 @@ import { isIP, type Socket } from 'node:net';
 import { hostOf, isLoopback, isOwnOrigin } from '../lib/door/address.ts';
 import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
-import type { Logger } from '../lib/logger.ts';
+import { errorFields, type Logger } from '../lib/logger.ts';
 import { prometheusContentType } from '../lib/prometheus.ts';
 import { type Answer, type ApiContext, answerApi, json } from './api.ts';
 import type { Gate } from './gate.ts';
@@ -232,11 +232,14 @@ async function readBody(request: IncomingMessage): Promise<string> {
 
 function errorAnswer(error: unknown, logger: Logger): Answer {
   if (!(error instanceof PipelineError)) {
-    logger.error('a question failed for a reason of our own', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    logger.error('a question failed for a reason of our own', {
+      ...errorFields(error),
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     return json(500, { error: 'this failed for a reason of our own; the log has it', code: 'internal' });
   }
   const status = errorStatus(error);
-  if (status >= 500 && status !== 503) logger.warn('a question was not answered', { code: error.code, message: error.message });
+  if (status >= 500 && status !== 503) logger.warn('a question was not answered', { ...errorFields(error), error: error.message });
   const answer = json(status, { error: error.message, code: error.code });
   return status === 503 ? { ...answer, headers: { 'retry-after': '1' } } : answer;
 }

@@ -17,6 +17,7 @@ import {
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
+import { errorFields } from '../lib/logger.ts';
 import {
   ExportProfilesServiceResponseSchema,
   ProfilesService,
@@ -71,7 +72,7 @@ export function createGrpcListener(options: TransportOptions): Listener {
   server.on('stream', (stream, headers) => {
     serve(stream, headers, options).catch((error: unknown) => {
       // One call must not end the process and with it the others'.
-      options.logger.error('a call made the receiver fail', { error: describeBug(error) });
+      options.logger.error('a call made the receiver fail', { ...errorFields(error), error: describeBug(error) });
       stream.destroy();
     });
   });

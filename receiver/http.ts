@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import type { Door } from '../lib/door/door.ts';
 import { PipelineError } from '../lib/errors.ts';
-import type { Logger } from '../lib/logger.ts';
+import { errorFields, type Logger } from '../lib/logger.ts';
 import { ExportProfilesServiceResponseSchema } from '../schemas/otlp/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
 import { versionHeader } from '../schemas/topics.ts';
 import type { Admission } from './admit.ts';
@@ -72,7 +72,7 @@ export function createHttpListener(options: TransportOptions): Listener {
     response.on('close', () => answering.delete(response));
     serve(request, response, options).catch((error: unknown) => {
       // One request must not end the process and with it the others'.
-      options.logger.error('a request made the receiver fail', { error: describeBug(error) });
+      options.logger.error('a request made the receiver fail', { ...errorFields(error), error: describeBug(error) });
       response.destroy();
     });
   });

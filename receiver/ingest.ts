@@ -1,8 +1,8 @@
 // The one way into the log for both transports: check, append, and only then an acknowledgement.
-import { isPipelineError } from '../lib/errors.ts';
+import { isPipelineError, type PipelineError } from '../lib/errors.ts';
 import { letGo } from '../lib/let-go.ts';
 import type { Log } from '../lib/log/log.ts';
-import type { Logger } from '../lib/logger.ts';
+import { errorFields, type Logger } from '../lib/logger.ts';
 import { profilesTopic, rejectedSamplesHeader, versionHeader } from '../schemas/topics.ts';
 import type { Admission } from './admit.ts';
 import type { Checker } from './checker.ts';
@@ -51,7 +51,7 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
       letGo(value);
       await appended;
     } catch (error) {
-      if (isPipelineError(error) && error.code !== 'message_too_large') noteTrouble(error.message);
+      if (isPipelineError(error) && error.code !== 'message_too_large') noteTrouble(error);
       throw error;
     }
     noteTrouble(null);
@@ -59,10 +59,10 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
   };
 
   /** Said once when it begins and once when it is over, not for every message between. */
-  const noteTrouble = (now: string | null): void => {
-    if (trouble === null && now !== null) logger.warn('the log takes nothing; senders are asked to wait', { reason: now });
+  const noteTrouble = (now: PipelineError | null): void => {
+    if (trouble === null && now !== null) logger.warn('the log takes nothing; senders are asked to wait', { ...errorFields(now), reason: now.message });
     if (trouble !== null && now === null) logger.info('the log takes messages again');
-    trouble = now;
+    trouble = now?.message ?? null;
     troubleMillis = performance.now();
   };
 
@@ -83,7 +83,7 @@ export function createIngest(log: Log, checker: Checker, metrics: ReceiverMetric
         return { accepted };
       } catch (error) {
         const refused = refusalOf(error);
-        if (refused.reason === 'internal') logger.error('a message made the receiver fail', { error: describeBug(error) });
+        if (refused.reason === 'internal') logger.error('a message made the receiver fail', { ...errorFields(error), error: describeBug(error) });
         metrics.refused(request.transport, refused.reason, samples);
         return { refused };
       }

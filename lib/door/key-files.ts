@@ -3,7 +3,7 @@
 // certificate and key are not replaced in the same moment.
 import { readFileSync } from 'node:fs';
 import { PipelineError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { errorFields, type Logger } from '../logger.ts';
 
 /** How soon a new file is used. */
 export const rereadMillis = 10_000;
@@ -30,7 +30,7 @@ export function followKeyFiles(files: readonly string[], use: (contents: Buffer[
       logger.info(`read again, as they have changed: ${files.join(', ')}`);
     } catch (error) {
       const problem = (error as Error).message;
-      if (problem !== lastProblem) logger.error(`a changed file is not used: ${problem}; what was read before stays in use`);
+      if (problem !== lastProblem) logger.error(`a changed file is not used: ${problem}; what was read before stays in use`, errorFields(error));
       lastProblem = problem;
     }
   };

@@ -138,7 +138,7 @@ test('with --log-format json each line is one object, the start among them, and 
 
 describe('levels and last lines', () => {
   test('an option that is wrong ends in one JSON line with its code, wherever the format was asked for', async () => {
-    const wrong = { level: 'error', code: 'usage', message: expect.stringContaining('--rate is "0"') };
+    const wrong = { level: 'error', 'error.type': 'usage', message: expect.stringContaining('--rate is "0"') };
     for (const [args, env] of [
       [['--log-format', 'json'], {}],
       [['--log-format=json'], {}],
@@ -149,7 +149,7 @@ describe('levels and last lines', () => {
       expect(JSON.parse(stderr)).toMatchObject(wrong);
     }
     const { stderr } = await runCommand(['agent', '--endpoint', 'http://c/x', '--protocol', 'grpc', '--log-format', 'json', '--headers', `k=${secret}`]);
-    expect(JSON.parse(stderr)).toMatchObject({ level: 'error', code: 'config_invalid' });
+    expect(JSON.parse(stderr)).toMatchObject({ level: 'error', 'error.type': 'config_invalid' });
     expect(stderr).not.toContain(secret);
   });
 
