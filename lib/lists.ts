@@ -13,6 +13,12 @@ export class Uint32List {
     this.#values[this.length++] = value;
   }
 
+  /** The memory of the list with room for so many more: to be written from `length` on, which is then set. */
+  room(count: number): Uint32Array {
+    while (this.length + count > this.#values.length) this.#values = larger(this.#values);
+    return this.#values;
+  }
+
   /** What was pushed; later pushes may or may not show in it. */
   done(): Uint32Array {
     return this.#values.subarray(0, this.length);

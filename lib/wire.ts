@@ -9,6 +9,7 @@
 //   which proto3 does not have and which are refused.
 import { isUtf8 } from 'node:buffer';
 import { PipelineError } from './errors.ts';
+import type { Uint32List } from './lists.ts';
 
 const empty = new Uint8Array(0);
 let bytes: Uint8Array = empty;
@@ -26,8 +27,9 @@ export const wireBytes = 2;
 export const wireFixed32 = 5;
 
 export function openWire(message: Uint8Array): void {
+  // Values of one message are read one by one, each with the wire opened for it.
+  if (bytes !== message) view = new DataView(message.buffer, message.byteOffset, message.byteLength);
   bytes = message;
-  view = new DataView(message.buffer, message.byteOffset, message.byteLength);
   at = 0;
   end = message.byteLength;
   low = 0;
@@ -87,35 +89,102 @@ export function readInt32(): number {
   return readUint32() | 0;
 }
 
+/** Appends the numbers of a packed field of uint32 or int32, from its length on. */
+export function readPacked(list: Uint32List): void {
+  const outer = enter();
+  // In variables of its own the cursor costs half.
+  const [from, to] = [bytes, end];
+  const values = list.room(to - at);
+  let { length } = list;
+  let next = at;
+  while (next < to) {
+    const first = from[next]!;
+    const second = next + 1 < to ? from[next + 1]! : 0x80;
+    if (first < 0x80) {
+      values[length++] = first;
+      next++;
+    } else if (second < 0x80) {
+      values[length++] = (first & 0x7f) | (second << 7);
+      next += 2;
+    } else {
+      at = next;
+      readVarint64();
+      values[length++] = low;
+      next = at;
+    }
+  }
+  list.length = length;
+  at = next;
+  leave(outer);
+}
+
+/** The greatest number of the packed field that was passed last, unsigned. */
+export let packedMax = 0;
+
+/** Passes over a packed field of uint32 or int32 and says how many numbers it has. */
+export function passPacked(): number {
+  const outer = enter();
+  const [from, to] = [bytes, end];
+  let [count, max] = [0, 0];
+  let next = at;
+  while (next < to) {
+    const first = from[next]!;
+    const second = next + 1 < to ? from[next + 1]! : 0x80;
+    let value = first;
+    if (first < 0x80) next++;
+    else if (second < 0x80) {
+      value = (first & 0x7f) | (second << 7);
+      next += 2;
+    } else {
+      at = next;
+      readVarint64();
+      value = low;
+      next = at;
+    }
+    if (value > max) max = value;
+    count++;
+  }
+  packedMax = max;
+  at = next;
+  leave(outer);
+  return count;
+}
+
 /** Reads a varint of up to ten bytes into low and high. */
 export function readVarint64(): void {
-  const start = at;
-  let byte = 0;
+  const [from, start, to] = [bytes, at, end];
+  let next = start;
+  let byte = 0x80;
   let lowBits = 0;
   for (let shift = 0; shift < 28; shift += 7) {
-    byte = nextVarintByte(start);
+    if (next >= to) throw endOfVarint(start);
+    byte = from[next++]!;
     lowBits |= (byte & 0x7f) << shift;
     if (byte < 0x80) {
-      low = lowBits >>> 0;
+      at = next;
+      low = lowBits;
       high = 0;
       return;
     }
   }
-  byte = nextVarintByte(start);
-  low = (lowBits | (byte << 28)) >>> 0;
+  if (next >= to) throw endOfVarint(start);
+  byte = from[next++]!;
   let highBits = (byte & 0x7f) >>> 4;
+  lowBits |= byte << 28;
   for (let shift = 3; byte >= 0x80; shift += 7) {
-    byte = nextVarintByte(start);
+    if (next >= to) throw endOfVarint(start);
+    byte = from[next++]!;
     // The tenth byte holds bit 63 alone.
     if (shift === 31 && byte > 1) throw malformed('a varint above 64 bits', 'at most ten bytes, the last of them 0 or 1', start);
     highBits |= (byte & 0x7f) << shift;
   }
+  at = next;
+  low = lowBits >>> 0;
   high = highBits >>> 0;
 }
 
-function nextVarintByte(start: number): number {
-  if (at >= end) throw malformed('the end of the field', 'the rest of a varint', start);
-  return bytes[at++]!;
+function endOfVarint(start: number): PipelineError {
+  return malformed('the end of the field', 'the rest of a varint', start);
 }
 
 /** Reads eight bytes, little endian, into low and high. */
@@ -139,14 +208,30 @@ export function lastUint64(): bigint {
 /** A length prefix, checked against what is left of the range; the cursor stands at the first byte after it. */
 export function readLength(): number {
   const start = at;
-  let length = 0;
-  if (at < end && bytes[at]! < 0x80) length = bytes[at++]!;
+  const first = start < end ? bytes[start]! : 0x80;
+  let length = first;
+  if (first < 0x80) at = start + 1;
   else {
-    readVarint64();
-    length = high * 2 ** 32 + low;
+    const second = start + 1 < end ? bytes[start + 1]! : 0x80;
+    if (second < 0x80) {
+      length = (first & 0x7f) | (second << 7);
+      at = start + 2;
+    } else length = readLongLength();
   }
-  if (length > end - at) throw malformed(`a length of ${length}`, `at most the ${end - at} bytes that are left`, start);
+  if (length > end - at) throw tooLong(length, start);
   return length;
+}
+
+/** Apart, so that lengths that may be no small integers do not make those of nearly all fields slow. */
+function readLongLength(): number {
+  const start = at;
+  readVarint64();
+  if (high !== 0 || low > end - at) throw tooLong(high * 2 ** 32 + low, start);
+  return low | 0;
+}
+
+function tooLong(length: number, start: number): PipelineError {
+  return malformed(`a length of ${length}`, `at most the ${end - at} bytes that are left`, start);
 }
 
 /** Enters a submessage or packed field; give what it returns to `leave` when `more()` says it is read. */
@@ -160,6 +245,12 @@ export function enter(): number {
 export function leave(outer: number): void {
   if (at !== end) throw malformed(`${end - at} bytes unread`, 'a submessage read to its end');
   end = outer;
+}
+
+/** Back to a place that was read before, within the same range. */
+export function moveBack(to: number): void {
+  if (to > at) throw malformed(`byte ${to}`, `one up to ${at}`);
+  at = to;
 }
 
 /** Enters bytes of this message that were measured before, e.g. a table entry to be read later. */
@@ -193,7 +284,8 @@ export function readText(): number {
 export function skip(tag: number): void {
   switch (tag & 7) {
     case wireVarint:
-      readVarint64();
+      if (at < end && bytes[at]! < 0x80) at++;
+      else readVarint64();
       return;
     case wireFixed64:
       skipBytes(8);

@@ -8,6 +8,10 @@ import type { MessageStacks } from './message-stacks.ts';
 import type { MessageTexts } from './message-texts.ts';
 import type { OtlpProfiles, ProfileRecord } from './otlp-tables.ts';
 
+/** Of a resource or scope at a time; a huge one's memory is not kept. */
+let plainEntries = new ByteSink(4_096);
+const keptBytesMax = 1 << 20;
+
 export class MessageDigests {
   readonly #message: OtlpProfiles;
   readonly #texts: MessageTexts;
@@ -73,9 +77,11 @@ export class MessageDigests {
   }
 
   #plainAttributes(attributes: readonly Attribute[]): void {
-    const entries = new ByteSink(512);
+    const entries = plainEntries;
+    entries.clear();
     const ranges = attributes.map(([key, value]) => putAttribute(entries, key, '', value));
     putAttributes(this.#sink, entries, ranges);
+    if (entries.bytes.length > keptBytesMax) plainEntries = new ByteSink(4_096);
   }
 
   /** References to entry 0, the zero value, are no attributes. */

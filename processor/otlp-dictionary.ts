@@ -37,38 +37,44 @@ export interface DictionaryLists {
   readonly stackLocations: Uint32List;
 }
 
-export function newDictionaryLists(): DictionaryLists {
-  const list = () => new Uint32List();
-  const wide = () => new Word64List();
+/** Entries of the message before: senders repeat themselves, and lists that need not grow cost half. */
+let usual = { strings: 64, mappings: 64, locations: 64, lines: 64, functions: 64, links: 64, attributes: 64, stacks: 64, stackEntries: 64 };
+
+/** For a message of so many bytes: no real one has an entry for each 16, and a small one after a large one takes no more memory than that. */
+export function newDictionaryLists(bytes: number): DictionaryLists {
+  const capacity = (expected: number) => Math.min(expected + (expected >>> 3), bytes >>> 4);
+  const list = (expected: number) => new Uint32List(capacity(expected));
+  const wide = (expected: number) => new Word64List(capacity(expected));
+  const { strings, mappings, locations, lines, functions, links, attributes, stacks, stackEntries } = usual;
   return {
-    stringStart: list(),
-    stringEnd: list(),
-    mappingAddresses: wide(),
-    mappingFilename: list(),
-    mappingAttributeStart: list(),
-    mappingAttributes: list(),
-    locationMapping: list(),
-    locationAddress: wide(),
-    locationLineStart: list(),
-    locationAttributeStart: list(),
-    locationAttributes: list(),
-    lineFunction: list(),
-    lineLine: wide(),
-    lineColumn: wide(),
-    functionName: list(),
-    functionSystemName: list(),
-    functionFilename: list(),
-    functionStartLine: wide(),
-    linkTraceStart: list(),
-    linkTraceEnd: list(),
-    linkSpanStart: list(),
-    linkSpanEnd: list(),
-    attributeKey: list(),
-    attributeUnit: list(),
-    attributeValueStart: list(),
-    attributeValueEnd: list(),
-    stackStart: list(),
-    stackLocations: list(),
+    stringStart: list(strings),
+    stringEnd: list(strings),
+    mappingAddresses: wide(3 * mappings),
+    mappingFilename: list(mappings),
+    mappingAttributeStart: list(mappings),
+    mappingAttributes: list(mappings),
+    locationMapping: list(locations),
+    locationAddress: wide(locations),
+    locationLineStart: list(locations),
+    locationAttributeStart: list(locations),
+    locationAttributes: list(locations),
+    lineFunction: list(lines),
+    lineLine: wide(lines),
+    lineColumn: wide(lines),
+    functionName: list(functions),
+    functionSystemName: list(functions),
+    functionFilename: list(functions),
+    functionStartLine: wide(functions),
+    linkTraceStart: list(links),
+    linkTraceEnd: list(links),
+    linkSpanStart: list(links),
+    linkSpanEnd: list(links),
+    attributeKey: list(attributes),
+    attributeUnit: list(attributes),
+    attributeValueStart: list(attributes),
+    attributeValueEnd: list(attributes),
+    stackStart: list(stacks),
+    stackLocations: list(stackEntries),
   };
 }
 
@@ -341,6 +347,18 @@ export function dictionaryOf(lists: DictionaryLists): Dictionary {
       valueEnd: lists.attributeValueEnd.done(),
     },
     stacks: { length: lists.stackStart.length - 1, start: lists.stackStart.done(), locations: lists.stackLocations.done() },
+  };
+  const { strings, mappings, locations, lines, functions, links, attributes, stacks } = dictionary;
+  usual = {
+    strings: strings.length,
+    mappings: mappings.length,
+    locations: locations.length,
+    lines: lines.function.length,
+    functions: functions.length,
+    links: links.length,
+    attributes: attributes.length,
+    stacks: stacks.length,
+    stackEntries: stacks.locations.length,
   };
   return dictionary;
 }

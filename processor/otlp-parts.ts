@@ -1,17 +1,12 @@
 // What the readers of the dictionary and of the profiles share.
 import { PipelineError } from '../lib/errors.ts';
 import type { Uint32List } from '../lib/lists.ts';
-import { enter, leave, malformed, more, position, readInt32, skip } from '../lib/wire.ts';
+import { malformed, position, readInt32, readPacked, skip } from '../lib/wire.ts';
 
 /** A repeated int32 of table indices, packed or one entry of it. Negative ones become huge and fail the check. */
 export function readIndices(tag: number, list: Uint32List): void {
-  if ((tag & 7) === 0) {
-    list.push(readInt32());
-    return;
-  }
-  const outer = enter();
-  while (more()) list.push(readInt32());
-  leave(outer);
+  if ((tag & 7) === 0) list.push(readInt32());
+  else readPacked(list);
 }
 
 /** Passes over a field that nobody knows; one of the message's own fields in another wire type is not passed over. */

@@ -89,7 +89,7 @@ function newReading(bytes: Uint8Array): Reading {
   const list = () => new Uint32List();
   return {
     bytes,
-    dictionary: newDictionaryLists(),
+    dictionary: newDictionaryLists(bytes.length),
     profiles: [],
     samples: {
       stack: list(),
@@ -392,19 +392,16 @@ function checkProfiles({ dictionary, profiles, samples }: OtlpProfiles): void {
   checkIndices(samples.attributes, attributes.length, 'Sample.attribute_indices');
   for (const profile of profiles) {
     const { sampleType, sampleUnit, periodType, periodUnit } = profile;
-    checkIndices([sampleType, sampleUnit, periodType, periodUnit], strings.length, 'Profile type strindex');
+    checkIndices(Uint32Array.of(sampleType, sampleUnit, periodType, periodUnit), strings.length, 'Profile type strindex');
     checkIndices(profile.attributes, attributes.length, 'Profile.attribute_indices');
     if (profile.attributes.length > attributesMax) throw tooMany('attributes of one profile', attributesMax);
   }
 }
 
 /** Index 0 means none and is good in an empty table too. */
-function checkIndices(column: ArrayLike<number>, length: number, name: string): void {
+function checkIndices(column: Uint32Array, length: number, name: string): void {
   let max = 0;
-  for (let row = 0; row < column.length; row++) {
-    const index = column[row]! >>> 0;
-    if (index > max) max = index;
-  }
+  for (let row = 0; row < column.length; row++) if (column[row]! > max) max = column[row]!;
   if (max > 0 && max >= length) throw malformed(`${name} ${max | 0}`, `an index below ${length}`);
 }
 

@@ -1,7 +1,23 @@
 // What the walks over the dictionary and over the profiles share: index lists, attribute values,
 // fields that are not expected. Stands on the open cursor of lib/wire.ts.
 import { PipelineError } from '../lib/errors.ts';
-import { enter, leave, malformed, more, position, readBytes, readInt32, readTag, readText, skip } from '../lib/wire.ts';
+import { Uint32List } from '../lib/lists.ts';
+import {
+  enter,
+  leave,
+  malformed,
+  more,
+  moveBack,
+  packedMax,
+  passPacked,
+  position,
+  readBytes,
+  readInt32,
+  readPacked,
+  readTag,
+  readText,
+  skip,
+} from '../lib/wire.ts';
 import { anyValueDepthMax, nestedBytesMax } from './limits.ts';
 
 /** Entries of each dictionary table; index 0 means none and is good in an empty one too. */
@@ -30,15 +46,18 @@ export function readIndices(tag: number, tableLength: number): number {
     if (!inTable(index, tableLength)) strayIndex = index;
     return 1;
   }
-  let count = 0;
-  const outer = enter();
-  while (more()) {
-    const index = readInt32();
-    count++;
-    if (strayIndex === null && !inTable(index, tableLength)) strayIndex = index;
-  }
-  leave(outer);
+  const start = position();
+  const count = passPacked();
+  if (packedMax > 0 && packedMax >= tableLength) strayIndex = firstStray(start, tableLength);
   return count;
+}
+
+/** The same field once more, whose greatest index is known to be outside. */
+function firstStray(start: number, tableLength: number): number {
+  const list = new Uint32List();
+  moveBack(start);
+  readPacked(list);
+  return list.done().find((index) => !inTable(index | 0, tableLength))! | 0;
 }
 
 /**

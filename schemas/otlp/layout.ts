@@ -91,6 +91,7 @@ function weigh(evidence: Evidence): SampleLayout {
   if (evidence.packs && !evidence.unpacks && evidence.single3 !== evidence.single4) return evidence.single3 ? 'v1.10' : 'v1.9';
   if (evidence.repeats3 !== evidence.repeats4) return evidence.repeats3 ? 'v1.9' : 'v1.10';
   if (evidence.references) return 'v1.10';
+  countTables(evidence);
   const fits19 = within(evidence.field3, evidence.attributes) && within(evidence.field4, evidence.links);
   const fits10 = within(evidence.field2, evidence.attributes) && within(evidence.field3, evidence.links);
   if (fits19 !== fits10) return fits19 ? 'v1.9' : 'v1.10';
@@ -110,13 +111,14 @@ function readMessage(evidence: Evidence): SampleLayout | null {
       skip(tag);
       continue;
     }
-    const outer = enter();
-    if (tag === 10) {
-      const decided = readResourceProfiles(evidence);
-      if (decided !== null) return decided;
-    } else {
-      readDictionary(evidence);
+    if (tag === 18) {
+      evidence.dictionaryAt = readBytes();
+      evidence.dictionaryBytes = position() - evidence.dictionaryAt;
+      continue;
     }
+    const outer = enter();
+    const decided = readResourceProfiles(evidence);
+    if (decided !== null) return decided;
     leave(outer);
   }
   return null;
@@ -268,16 +270,15 @@ function seeAttributes(evidence: Evidence, attributesTag: number): void {
   }
 }
 
-function readDictionary(evidence: Evidence): void {
-  const start = position();
+/** Rule 4 alone needs it: rules before that tell most messages of others. */
+function countTables(evidence: Evidence): void {
+  enterSpan(evidence.dictionaryAt, evidence.dictionaryBytes);
   while (more()) {
     const tag = readTag();
     if (tag === 50) evidence.attributes++;
     else if (tag === 34) evidence.links++;
     skip(tag);
   }
-  evidence.dictionaryAt = start;
-  evidence.dictionaryBytes = position() - start;
 }
 
 /** Rule 6: the dictionary is read once more, for the attributes of its mappings and locations. */
