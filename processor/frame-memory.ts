@@ -52,23 +52,32 @@ export class FrameMemory {
     this.#entries[entryWords - 1] = 1;
   }
 
+  /** Says after which frame of its stack the next one comes. */
+  after(number: number): void {
+    this.#last = number === forgotten ? 1 : number;
+  }
+
   /** The step's number; `before` is the number of the step before it, 0 for none. */
   step(kind: FrameStep, before: number, b: number, c: number, d: number, e: number): number {
     const a = kind * kindUnit + before;
-    // Stacks share most of their frames: what came after this entry the last time mostly comes again, and
-    // it lies near, where a slot lies anywhere.
+    // What called this frame the last time mostly calls it again, and lies near, where a slot lies anywhere.
     const follower = (this.#last - 1) * entryWords + entryWords - 1;
     const expected = this.#entries[follower]!;
     if (this.#isEntry(expected, a, b, c, d, e)) {
       this.#last = expected;
       return expected;
     }
-    const number = this.#find(a, b, c, d, e);
+    const number = this.#look(a, b, c, d, e);
     if (number !== forgotten) {
       this.#entries[follower] = number;
       this.#last = number;
     }
     return number;
+  }
+
+  /** As step, of one that many frames begin with: it says nothing of what comes next. */
+  head(kind: FrameStep, b: number, c: number): number {
+    return this.#look(kind * kindUnit, b, c, 0, 0);
   }
 
   #isEntry(number: number, a: number, b: number, c: number, d: number, e: number): boolean {
@@ -77,7 +86,7 @@ export class FrameMemory {
     return entries[at] === a && entries[at + 1] === b && entries[at + 2] === c && entries[at + 3] === d && entries[at + 4] === e;
   }
 
-  #find(a: number, b: number, c: number, d: number, e: number): number {
+  #look(a: number, b: number, c: number, d: number, e: number): number {
     const hash = this.#hash(a, b, c, d, e);
     const slots = this.#slots;
     const tag = tagOf(hash);

@@ -20,6 +20,9 @@ export class FrameNumbers {
   readonly #hasBuildId: Uint8Array;
   readonly #isPlain: Uint8Array;
   readonly #areElfAddresses: boolean;
+  /** By mapping: what a frame of this type begins with. */
+  readonly #headTypes: Int32Array;
+  readonly #heads: Int32Array;
 
   constructor(tables: MessageTables, memory: IdentityMemory, areElfAddresses: boolean) {
     this.#tables = tables;
@@ -33,6 +36,8 @@ export class FrameNumbers {
     this.#mappingTexts = new Int32Array(length);
     this.#hasBuildId = new Uint8Array(length);
     this.#isPlain = new Uint8Array(length);
+    this.#headTypes = new Int32Array(length);
+    this.#heads = new Int32Array(length);
     for (let index = 0; index < length; index++) {
       const mapping = mappings.mapping(index);
       const { buildId, name } = mapping;
@@ -45,14 +50,23 @@ export class FrameNumbers {
   /** Of a location that is a frame of this type. */
   number(index: number, typeText: number): number {
     const { locations } = this.#tables.otlp.dictionary;
-    if (index >= locations.length) return this.#frames.step(frameSteps.named, 0, emptyText, emptyText, 0, 0);
+    if (index >= locations.length) return this.#frames.head(frameSteps.named, emptyText, emptyText);
     const mapping = locations.mapping[index]!;
     const text = this.#mappingTexts[mapping]!;
     if (text === forgotten || typeText === forgotten) return forgotten;
-    if (this.#hasBuildId[mapping] === 0) return this.#lines(index, this.#frames.step(frameSteps.named, 0, typeText, text, 0, 0));
+    if (this.#hasBuildId[mapping] === 0) return this.#lines(index, this.#head(mapping, typeText, text));
     let [low, high] = [locations.address[2 * index]!, locations.address[2 * index + 1]!];
     if (this.#isPlain[mapping] === 0) ({ low, high } = fileAddress(this.#tables.mappings.mapping(mapping), low, high, this.#areElfAddresses));
     return this.#names(index, this.#frames.step(frameSteps.file, 0, text, low | 0, high | 0, 0));
+  }
+
+  /** Most frames of a mapping have one type. */
+  #head(mapping: number, typeText: number, text: number): number {
+    if (this.#headTypes[mapping] !== typeText) {
+      this.#headTypes[mapping] = typeText;
+      this.#heads[mapping] = this.#frames.head(frameSteps.named, typeText, text);
+    }
+    return this.#heads[mapping]!;
   }
 
   #names(index: number, file: number): number {

@@ -34,7 +34,9 @@ interface Meaning {
 
 const says = { nothing: { type: null, cut: null, typeText: emptyText } } as const;
 /** Of a location; a cut is no frame, it only says why the stack ends. */
-const kinds = { unread: 0, frame: 1, kernelFrame: 2, cut: 3 } as const;
+const kinds = { frame: 1, kernelFrame: 2, cut: 3 } as const;
+const kindBits = 2;
+const kindMask = 3;
 /** Of a stack; the kernel's has frames, and none that is not the kernel's. */
 const stackKinds = { unread: 0, usual: 1, kernel: 2 } as const;
 /** Numbers of the stack's frames while it is looked for. */
@@ -61,8 +63,8 @@ export class MessageStacks {
   #parts = new ByteSink(16_384);
   readonly #partStart: Uint32Array;
   readonly #partEnd: Uint32Array;
-  readonly #kinds: Uint8Array;
-  readonly #numbers: Int32Array;
+  /** Of each location its kind, and above it the number of its frame; 0 = not looked at yet. */
+  readonly #read: Int32Array;
   readonly #cuts = new Map<number, string>();
   readonly #sink = new ByteSink();
   readonly #meanings: (Meaning | undefined)[] = [];
@@ -78,8 +80,7 @@ export class MessageStacks {
     const [locations, stacks] = [Math.max(1, dictionary.locations.length), Math.max(1, dictionary.stacks.length)];
     this.#partStart = new Uint32Array(locations);
     this.#partEnd = new Uint32Array(locations);
-    this.#kinds = new Uint8Array(locations);
-    this.#numbers = new Int32Array(locations);
+    this.#read = new Int32Array(locations);
     this.words = new Int32Array(3 * stacks);
     this.#stackKinds = new Uint8Array(stacks);
   }
@@ -108,15 +109,17 @@ export class MessageStacks {
     const { length, start, locations } = this.#tables.otlp.dictionary.stacks;
     const [first, last] = index < length ? [start[index]!, start[index + 1]!] : [0, 0];
     let [cut, frames, kernelFrames, isKnown] = ['', 0, 0, last - first <= rememberedDepthMax];
+    let number = forgotten;
     for (let at = first; at < last; at++) {
       const location = locations[at]!;
-      const kind = this.#kinds[location]! || this.#readLocation(location);
+      const read = this.#read[location]! || this.#readLocation(location, number);
+      const kind = read & kindMask;
       if (kind === kinds.cut) {
         cut = this.#cuts.get(location)!;
         continue;
       }
       if (kind === kinds.kernelFrame) kernelFrames++;
-      const number = this.#numbers[location]!;
+      number = read >>> kindBits;
       if (number === forgotten) isKnown = false;
       else if (isKnown) frameNumbers[frames] = number;
       frames++;
@@ -138,7 +141,7 @@ export class MessageStacks {
     sink.clear();
     for (let at = first; at < last; at++) {
       const location = locations[at]!;
-      if (this.#kinds[location] === kinds.cut) continue;
+      if (this.isCut(location)) continue;
       if (this.#partEnd[location] === 0) {
         this.#identify(location);
         this.#partEnd[location] = this.#parts.length;
@@ -151,7 +154,7 @@ export class MessageStacks {
 
   /** Of a location in a stack that was asked for: it is no frame, it only says why the stack ends. */
   isCut(location: number): boolean {
-    return this.#kinds[location] === kinds.cut;
+    return (this.#read[location]! & kindMask) === kinds.cut;
   }
 
   location(index: number): Location {
@@ -163,16 +166,16 @@ export class MessageStacks {
     return { type: this.#attributes(index).type ?? '', mapping, addressLow: low, addressHigh: high, isFileOffset };
   }
 
-  #readLocation(index: number): number {
+  /** `before`: the number of the frame before it in the stack. */
+  #readLocation(index: number, before: number): number {
     const { type, cut, typeText } = this.#attributes(index);
-    let kind: number = type === frameTypes.kernel ? kinds.kernelFrame : kinds.frame;
-    if (cut === null) this.#numbers[index] = this.#frameNumbers.number(index, typeText);
-    else {
-      kind = kinds.cut;
-      this.#cuts.set(index, cut);
-    }
-    this.#kinds[index] = kind;
-    return kind;
+    let read: number = kinds.cut;
+    if (cut === null) {
+      this.#memory.frames.after(before);
+      read = (this.#frameNumbers.number(index, typeText) << kindBits) | (type === frameTypes.kernel ? kinds.kernelFrame : kinds.frame);
+    } else this.#cuts.set(index, cut);
+    this.#read[index] = read;
+    return read;
   }
 
   #attributes(location: number): Meaning {
