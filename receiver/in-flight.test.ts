@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createInFlight, type Hold } from './in-flight.ts';
-import { evictAfterMillis, requestBytes, smallRequestBytes } from './limits.ts';
+import { evictAfterMillis, muchFreedBytes, requestBytes, smallRequestBytes } from './limits.ts';
 
 let nowMillis = 0;
 const clock = () => nowMillis;
@@ -86,6 +86,17 @@ test('the last of it is for those that want little', () => {
   const small = account.hold();
   small.take(smallRequestBytes);
   expect(() => small.take(1)).toThrow(expect.objectContaining({ code: 'overloaded' }));
+});
+
+test('says when it has fallen by much, and again when it falls on', () => {
+  let said = 0;
+  const account = createInFlight(10 * muchFreedBytes, clock, () => said++);
+  const holds = Array.from({ length: 8 }, () => account.hold());
+  for (const hold of holds) hold.take(muchFreedBytes / 2);
+  holds[0]!.release();
+  expect(said).toBe(0);
+  for (const hold of holds.slice(1)) hold.release();
+  expect(said).toBe(4);
 });
 
 test('the slowest does not push out others', () => {

@@ -8,7 +8,7 @@
 // last of it is for those that want little.
 import { PipelineError } from '../lib/errors.ts';
 import { letGo } from '../lib/let-go.ts';
-import { evictAfterMillis, requestBytes, smallRequestBytes, smallRequestsShare } from './limits.ts';
+import { evictAfterMillis, muchFreedBytes, requestBytes, smallRequestBytes, smallRequestsShare } from './limits.ts';
 
 export interface InFlight {
   readonly bytes: number;
@@ -39,8 +39,9 @@ interface Receiving {
   evict(error: PipelineError): void;
 }
 
-export function createInFlight(bytesMax: number, nowMillis: () => number = () => performance.now()): InFlight {
+export function createInFlight(bytesMax: number, nowMillis: () => number = () => performance.now(), onMuchFreed: () => void = () => {}): InFlight {
   let total = 0;
+  let most = 0;
   /** The oldest first. */
   const receiving = new Set<Receiving>();
 
@@ -81,6 +82,10 @@ export function createInFlight(bytesMax: number, nowMillis: () => number = () =>
         nowMillis,
         add(bytes) {
           total += bytes;
+          most = Math.max(most, total);
+          if (most - total < muchFreedBytes) return;
+          most = total;
+          onMuchFreed();
         },
       }),
   };

@@ -43,6 +43,9 @@ export const smallRequestBytes = 1024 * 1024;
 export const smallRequestsShare = 1 / 16;
 /** What a request takes before its first byte: Node's objects for an HTTP/2 stream are 10 KiB. */
 export const requestBytes = 16 * 1024;
+/** When the account falls by so much, the C library is asked to give what is free back: some 10 ms for each. */
+export const muchFreedBytes = 64 * 1024 * 1024;
+export const giveBackAfterMillis = 500;
 /** Buffers that bodies are gathered in: a page for the smallest, what a socket gives in one read for the others. */
 export const partBytesMin = 4 * 1024;
 export const partBytesMax = 64 * 1024;

@@ -4,6 +4,7 @@
 
 import { type Door, type DoorFiles, openDoor } from '../lib/door/door.ts';
 import { bearerToken, isAmong } from '../lib/door/tokens.ts';
+import { mallocTrim } from '../lib/libc.ts';
 import { headReserveBytesDefault, headResumeBytes, headShare, logBytesMaxDefault } from '../lib/log/limits.ts';
 import type { Log } from '../lib/log/log.ts';
 import { openLog } from '../lib/log/open.ts';
@@ -14,7 +15,7 @@ import { createGrpcListener } from './grpc.ts';
 import { createHttpListener, profilesPath } from './http.ts';
 import { createInFlight } from './in-flight.ts';
 import { createIngest } from './ingest.ts';
-import { headersMillisMax, inFlightBytesMax, largeDecodesMax } from './limits.ts';
+import { giveBackAfterMillis, headersMillisMax, inFlightBytesMax, largeDecodesMax } from './limits.ts';
 import { watchLog } from './log-watch.ts';
 import { createReceiverMetrics } from './metrics.ts';
 import { createPermits } from './permits.ts';
@@ -64,7 +65,7 @@ export const startReceiver = (async (options, host) => {
 }) satisfies StartStage<ReceiverOptions>;
 
 async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promise<Receiver> {
-  const inFlight = createInFlight(inFlightBytesMax(options.messageBytesMax));
+  const inFlight = createInFlight(inFlightBytesMax(options.messageBytesMax), undefined, giveBackSoon());
   const metrics = createReceiverMetrics(host.meter, {
     inFlight,
     connections: (transport) => listeners[transport].connections() + (transport === 'grpc' ? own.connections() : 0),
@@ -115,6 +116,19 @@ async function serve(options: ReceiverOptions, host: StageHost, log: Log): Promi
     await stopListeners();
     throw error;
   }
+}
+
+/** Free memory to the system, once what goes with the requests (streams, sockets) is gone too. */
+function giveBackSoon(): () => void {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    setTimeout(() => {
+      isDue = false;
+      mallocTrim(0);
+    }, giveBackAfterMillis).unref();
+  };
 }
 
 /** One token, made for this run of the command, and no TLS: it never leaves the host. */
