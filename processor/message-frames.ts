@@ -31,6 +31,9 @@ export class FrameRows {
   readonly #first = new Map<number, number>();
   readonly #functions: (FunctionNames | undefined)[] = [];
   readonly #mappings: (MappingTexts | undefined)[] = [];
+  /** Of the frame before; index 0 is '' in any builder. */
+  #type = '';
+  #typeText = 0;
   readonly #words: FrameWords = {
     function: 0,
     systemName: 0,
@@ -78,7 +81,11 @@ export class FrameRows {
     const words = this.#words;
     const texts = this.#mappingTexts(mapping);
     const hasBuildId = mapping.buildId !== '';
-    words.type = builder.string(type);
+    if (type !== this.#type) {
+      this.#type = type;
+      this.#typeText = builder.string(type);
+    }
+    words.type = this.#typeText;
     words.mapping = texts.name;
     words.buildId = texts.buildId;
     // The stack is stored once for all that have its id: an address that the id does not cover would be the
@@ -125,10 +132,10 @@ export class FrameRows {
   #place(line: number): void {
     const { lines } = this.#tables.otlp.dictionary;
     const words = this.#words;
-    for (const half of [0, 1] as const) {
-      words.line[half] = line < 0 ? 0 : lines.line[2 * line + half]!;
-      words.column[half] = line < 0 ? 0 : lines.column[2 * line + half]!;
-    }
+    words.line[0] = line < 0 ? 0 : lines.line[2 * line]!;
+    words.line[1] = line < 0 ? 0 : lines.line[2 * line + 1]!;
+    words.column[0] = line < 0 ? 0 : lines.column[2 * line]!;
+    words.column[1] = line < 0 ? 0 : lines.column[2 * line + 1]!;
   }
 
   #mappingTexts(mapping: Mapping): MappingTexts {

@@ -378,6 +378,11 @@ function checkDictionary(dictionary: Dictionary): void {
 
 /** Inlined calls are frames of their own: a few bytes of stack could stand for any number of them. */
 function checkFrames({ stacks, locations }: Dictionary): void {
+  let linesOfOne = 1;
+  for (let location = 0; location < locations.length; location++) {
+    linesOfOne = Math.max(linesOfOne, locations.lineStart[location + 1]! - locations.lineStart[location]!);
+  }
+  if (stacks.locations.length * linesOfOne <= stackEntriesMax) return;
   let frames = 0;
   for (const location of stacks.locations) {
     if (location < locations.length) frames += Math.max(1, locations.lineStart[location + 1]! - locations.lineStart[location]!);

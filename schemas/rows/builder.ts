@@ -93,6 +93,10 @@ type Column = BigInt64Array | BigUint64Array | Float64Array | Uint32Array | Int3
 type Mutable<Columns> = { -readonly [Name in keyof Columns]: Columns[Name] };
 
 const firstCapacity = 256;
+/** A builder begins with what the one before it came to, as far as that is little for a shard without rows: 0.5 MB. */
+const firstCapacityMax = 4_096;
+const usual = { samples: firstCapacity, stacks: firstCapacity, frames: firstCapacity, stackFrames: firstCapacity };
+const capacityFor = (length: number): number => Math.min(firstCapacityMax, Math.max(firstCapacity, length + (length >>> 3)));
 
 export class RowsBuilder {
   readonly #source: RowsSource;
@@ -105,10 +109,13 @@ export class RowsBuilder {
   readonly #segments: Segment[] = [];
   #segment: { offset: number; appendTimeMillis: number; rowStart: number; stackStart: number; profiles: ProfileRange[] } | null = null;
   #profile: { digest: string; rowStart: number } | null = null;
-  #samples: Mutable<SampleColumns> = newSamples(firstCapacity);
-  #stacks: Mutable<Omit<StackColumns, 'frame' | 'frames'>> = newStacks(firstCapacity);
-  readonly #stackFrames = new Uint32List(firstCapacity);
-  #frames: Mutable<FrameColumns> = newFrames(firstCapacity);
+  #samples: Mutable<SampleColumns> = newSamples(usual.samples);
+  #stacks: Mutable<Omit<StackColumns, 'frame' | 'frames'>> = newStacks(usual.stacks);
+  readonly #stackFrames = new Uint32List(usual.stackFrames);
+  #frames: Mutable<FrameColumns> = newFrames(usual.frames);
+  /** The same memory as halves. */
+  #timeHalves = halvesOf(this.#samples.time);
+  #frameHalves = frameHalvesOf(this.#frames);
   #stringBytes = 0;
 
   constructor(source: RowsSource) {
@@ -186,11 +193,14 @@ export class RowsBuilder {
 
   addSample(sample: SampleRow): number {
     const row = this.#samples.length;
-    if (row === this.#samples.time.length) this.#samples = grown(this.#samples);
+    if (row === this.#samples.time.length) {
+      this.#samples = grown(this.#samples);
+      this.#timeHalves = halvesOf(this.#samples.time);
+    }
     const columns = this.#samples;
     columns.length = row + 1;
     if (typeof sample.time === 'bigint') columns.time[row] = sample.time;
-    else putWhole(columns.time, row, sample.time);
+    else putWhole(this.#timeHalves, row, sample.time);
     columns.durationNanos[row] = sample.durationNanos ?? nullInt64;
     columns.value[row] = sample.value;
     columns.count[row] = sample.count;
@@ -260,9 +270,10 @@ export class RowsBuilder {
     columns.type[row] = frame.type;
     columns.mapping[row] = frame.mapping;
     columns.buildId[row] = frame.buildId;
-    putHalves(columns.line, row, frame.line);
-    putHalves(columns.column, row, frame.column);
-    putHalves(columns.address, row, frame.address);
+    const { line, column, address } = this.#frameHalves;
+    putHalves(line, row, frame.line);
+    putHalves(column, row, frame.column);
+    putHalves(address, row, frame.address);
     return row;
   }
 
@@ -273,7 +284,10 @@ export class RowsBuilder {
 
   #nextFrame(): number {
     const row = this.#frames.length;
-    if (row === this.#frames.function.length) this.#frames = grown(this.#frames);
+    if (row === this.#frames.function.length) {
+      this.#frames = grown(this.#frames);
+      this.#frameHalves = frameHalvesOf(this.#frames);
+    }
     this.#frames.length = row + 1;
     return row;
   }
@@ -314,6 +328,10 @@ export class RowsBuilder {
   build(from: number, to: number): RowsMessage {
     if (this.#segment) throw new Error('row message: built inside a segment');
     this.#stacks.frameStart[this.#stacks.length] = this.#stackFrames.length;
+    usual.samples = capacityFor(this.#samples.length);
+    usual.stacks = capacityFor(this.#stacks.length);
+    usual.frames = capacityFor(this.#frames.length);
+    usual.stackFrames = capacityFor(this.#stackFrames.length);
     const stackIdBytes = this.#stackIds.bytes();
     const texts = stackIdTexts(stackIdBytes);
     return {
@@ -373,21 +391,24 @@ class Interned<Entry> {
   }
 }
 
+/** Little endian, as every host that we run on. */
+const halvesOf = (column: BigInt64Array | BigUint64Array): Uint32Array => new Uint32Array(column.buffer);
+
+function frameHalvesOf({ line, column, address }: FrameColumns): Readonly<Record<'line' | 'column' | 'address', Uint32Array>> {
+  return { line: halvesOf(line), column: halvesOf(column), address: halvesOf(address) };
+}
+
 /** A whole number into a 64-bit column, without a bigint. */
-function putWhole(column: BigInt64Array, row: number, value: number): void {
+function putWhole(halves: Uint32Array, row: number, value: number): void {
   const high = Math.floor(value / 2 ** 32);
-  words.setInt32(4, high, true);
-  words.setUint32(0, value - high * 2 ** 32, true);
-  column[row] = words.getBigInt64(0, true);
+  halves[2 * row] = value - high * 2 ** 32;
+  halves[2 * row + 1] = high;
 }
 
-function putHalves(column: BigInt64Array | BigUint64Array, row: number, [low, high]: readonly [number, number]): void {
-  words.setUint32(0, low, true);
-  words.setUint32(4, high, true);
-  column[row] = column instanceof BigInt64Array ? words.getBigInt64(0, true) : words.getBigUint64(0, true);
+function putHalves(halves: Uint32Array, row: number, [low, high]: readonly [number, number]): void {
+  halves[2 * row] = low;
+  halves[2 * row + 1] = high;
 }
-
-const words = new DataView(new ArrayBuffer(8));
 
 function newSamples(capacity: number): SampleColumns {
   const [int64, uint32] = [() => new BigInt64Array(capacity), () => new Uint32Array(capacity)];
