@@ -53,6 +53,11 @@ export const lowDiskIntervalMillis = 30 * second;
 /** Staged bytes may be swept after 48 h, so a record must never name older ones: an attempt starts over long before. */
 export const attemptMillisMax = hour;
 export const stagingKeptMillis = 48 * hour;
+/**
+ * What was made for a record whose number is still free may be named yet, by an exporter that was stopped right
+ * before its put: a laptop that slept. A shard that publishes nothing for so long has other troubles.
+ */
+export const unsettledKeptMillis = 30 * 24 * hour;
 /** Messages that wait for their hot object are kept as they came: in a catch-up, more than this in one interval. */
 export const hotPendingBytesMax = 16 * 1024 * 1024;
 /** A query that listed hot objects before a publication may still be reading them. */

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { isPipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Store } from '../lib/store/store.ts';
-import { digestsKey, stagingKey } from '../schemas/lake/paths.ts';
+import { digestsKey, stagedName, stagingKey } from '../schemas/lake/paths.ts';
 import { type CommitRecord, type RecordCarry, recordVersion } from '../schemas/lake/record.ts';
 import type { Builder, Publication } from './builder.ts';
 import type { Clock } from './clock.ts';
@@ -67,14 +67,9 @@ export async function publish(options: PublisherOptions, head: CommitRecord | nu
 
 /** Puts every byte the record will name; the names are random, so nobody else's are touched. */
 async function stage({ store }: PublisherOptions, attempt: string, publication: Publication, digests: string | null): Promise<void> {
-  for (const file of publication.files) await store.put(stagedName(attempt, file.key), { file: file.file });
+  for (const file of publication.files) await store.put(stagingKey(attempt, stagedName(file.key)), { file: file.file });
   for (const { key, file } of publication.carry.add) await store.put(key, { file });
   if (digests !== null) await store.put(digests, publication.digests!);
-}
-
-/** The public name as one part, so that a person who finds it knows what it is. */
-function stagedName(attempt: string, key: string): string {
-  return stagingKey(attempt, key.slice('lake/'.length).replaceAll('/', '_'));
 }
 
 interface RecordParts {
@@ -102,7 +97,7 @@ function recordOf({ shard, writer, clock }: PublisherOptions, { head, logId, seq
     windowMillis: publication.windowMillis,
     leaderEpoch: 0,
     highWaters: publication.highWaters,
-    files: publication.files.map(({ table, key, rows, bytes, sha256 }) => ({ table, staging: stagedName(attempt, key), key, rows, bytes, sha256 })),
+    files: publication.files.map(({ table, key, rows, bytes, sha256 }) => ({ table, staging: stagingKey(attempt, stagedName(key)), key, rows, bytes, sha256 })),
     carry: carryOf(head?.carry ?? null, publication, createdMillis),
     digests,
     samples: publication.samples,

@@ -55,8 +55,9 @@ export async function finishRecord(store: Store, record: CommitRecord): Promise<
   for (const file of record.files) {
     if (floor !== null && parseLakeFileKey(file.key)!.date < floor.date) continue;
     if (!(await finishFile(store, file))) {
-      // Neither staged nor public. With a younger record this one was finished long ago, and retention
-      // has been here since.
+      // Neither staged nor public: retention has been here since the floor was read. With a younger record this
+      // one was finished long ago.
+      if (parseLakeFileKey(file.key)!.date < ((await readFloor(store))?.date ?? '')) continue;
       const head = await readHead(store, record.shard);
       if (head !== null && head.seq > record.seq) return;
       throw new PipelineError(

@@ -15,7 +15,7 @@ import { clockSteadyMillis } from './limits.ts';
 import { finishRecord, readHead } from './records.ts';
 import { ClockWatch, checkRetention, nextFloor, type RetentionLimits, retain } from './retention.ts';
 import { encodedMessage, type PlainProfile, type PlainStack } from './testing.ts';
-import { Crash, type Exporter, type Faults, faulty, TestClock, World } from './testing-world.ts';
+import { Crash, type Exporter, type Faults, Freezer, faulty, TestClock, World } from './testing-world.ts';
 
 const day = 86_400_000;
 const days = (count: number) => count * day;
@@ -315,6 +315,24 @@ describe('an exporter', () => {
     await finishRecord(world.store, record);
     expect(dates()).not.toContain(oldest);
     expect(exporter.name).toBe('a');
+  });
+
+  test('that stopped while it finished a record gives no file a name under a date that has gone meanwhile', async () => {
+    await lakeOf(2);
+    const [oldest] = dates();
+    const record = parseRecord((await world.store.get(recordKey(0, 1)))!, '');
+    for (const file of record.files) await world.store.put(file.staging, (await world.store.get(file.key))!);
+    const freezer = new Freezer('publish'); // the floor was read
+    const finishing = finishRecord(
+      faulty(world.store, freezer, async () => world.reader.check()),
+      record,
+    );
+    await freezer.frozen;
+    await pass({ retainBytes: 1 });
+    freezer.goOn();
+    await finishing;
+    expect(dates()).not.toContain(oldest);
+    await world.reader.check();
   });
 
   async function lostRows(): Promise<{ date: string; value: bigint; reason: string }[]> {

@@ -1,11 +1,11 @@
-// What is too old, or too much, leaves the lake: the floor moves up by a date, then samples below it are
-// deleted, then stacks, so that no sample is ever seen without its stack. Every step may be repeated by
+// What is too old, or too much, leaves the lake: the floor moves up by a date, then what is staged below it
+// is deleted, then samples, then stacks, so that no sample is ever seen without its stack. Every step may be repeated by
 // anybody; after a crash the next pass goes on. The exporter of shard 0 does it for all shards.
 import { PipelineError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
 import { floorDays, type LakeFloor, lateDaysMax, raiseFloor, readFloor, retainDaysMin } from '../schemas/lake/floor.ts';
-import { dateDays, dateName, type LakeTable, lakeTables, parseLakeFileKey } from '../schemas/lake/paths.ts';
+import { dateDays, dateName, type LakeTable, lakeTables, parseLakeFileKey, parseStagingKey, stagingPrefix } from '../schemas/lake/paths.ts';
 import type { Clock } from './clock.ts';
 import { listAll } from './housekeeping.ts';
 import { clockSteadyMillis, clockStepMillis, retentionMillis } from './limits.ts';
@@ -90,6 +90,8 @@ async function deleteBelow(store: Store, floor: LakeFloor | null): Promise<{ fil
     deleted.files++;
     deleted.bytes += bytes;
   };
+  // What is staged under such a date gets no public name any more, also from who read the floor before it moved.
+  for (const { key } of await listAll(store, stagingPrefix)) if ((parseStagingKey(key)?.date ?? floor.date) < floor.date) await store.delete(key);
   for (const entry of await below(store, 'samples', floor)) await remove(entry);
   const stacks = await below(store, 'stacks', floor);
   // An exporter that was frozen since before the floor moved may have finished a record meanwhile. Its

@@ -106,10 +106,24 @@ export const digestsPrefix = (shard: number): string => `digests/${shardName(sha
 export const stagingKey = (uuid: string, name: string): string => `staging/${uuid}/${name}`;
 
 export const stagingPrefix = 'staging/';
+
+/** Staged files have their public names as one part, so that a person who finds one knows what it is. */
+export const stagedName = (key: string): string => key.slice('lake/'.length).replaceAll('/', '_');
+
+/** What a staged file will be; null for what is no staged file of ours. */
+export const parseStagingKey = (key: string): LakeFileName | null => {
+  const name = /^staging\/[^/]+\/([^/]+)$/.exec(key)?.[1];
+  return name === undefined ? null : parseLakeFileKey(`lake/${name.replaceAll('_', '/')}`);
+};
 export const hotPrefix = (shard: number): string => `hot/shard=${shardName(shard)}/`;
 
 /** Rows of old dates that wait for their daily publication; named by the head record only (RecordCarry). */
 export const carryPrefix = (shard: number): string => `carry/${shardName(shard)}/`;
+/** The record that a side object was made for; null for what is none of ours. */
+export const sideObjectSeq = (key: string): number | null => {
+  const seq = /^(?:digests|carry)\/\d{3,}\/(\d{12})-/.exec(key)?.[1];
+  return seq === undefined ? null : Number(seq);
+};
 export const carryKey = (part: LakeTable | 'messages', shard: number, seq: number, uuid: string): string =>
   `${carryPrefix(shard)}${String(seq).padStart(12, '0')}-${uuid}-${part}.${part === 'messages' ? 'bin' : 'parquet'}`;
 

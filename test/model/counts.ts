@@ -20,6 +20,9 @@ export const faultKinds = [
   'input made anew',
   'rows made anew',
   'clock set',
+  'records folded',
+  'floor raised',
+  'file retired',
   'hours pass',
   'days pass',
 ] as const;

@@ -20,6 +20,12 @@ export interface SeenStack {
   readonly cut: string | null;
 }
 
+export interface SeenLoss {
+  readonly value: bigint;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly shard: number;
+}
+
 interface SeenFile {
   readonly rows: readonly SeenRow[];
   readonly stacks: readonly SeenStack[];
@@ -35,6 +41,8 @@ export class LakeReader {
   readonly #rows = new Set<string>();
   readonly #stacks = new Set<string>();
   readonly #byValue = new Map<bigint, SeenRow>();
+  readonly #everSeen = new Set<bigint>();
+  readonly #losses: SeenLoss[] = [];
   #checking: Promise<void> = Promise.resolve();
 
   constructor(store: MemoryStore, shards: number) {
@@ -62,18 +70,14 @@ export class LakeReader {
     return [...this.#files.values()].flatMap((file) => file.stacks);
   }
 
-  /** Rows of type lost, with their attributes. */
-  async losses(): Promise<{ readonly value: bigint; readonly attributes: Readonly<Record<string, string>>; readonly shard: number }[]> {
-    const losses = [];
-    for (const [key, file] of this.#files) {
-      if (!file.rows.some((row) => row.type === 'lost')) continue;
-      const rows = await readParquet(this.#store.objects.get(key)!.bytes, ['sample_type', 'value', 'attributes']);
-      for (const row of rows) {
-        if (row.sample_type !== 'lost') continue;
-        losses.push({ value: row.value as bigint, attributes: row.attributes as Record<string, string>, shard: parseLakeFileKey(key)!.shard });
-      }
-    }
-    return losses;
+  /** Whether the row of this value was ever there, also if retention has taken it since. */
+  hasSeen(value: bigint): boolean {
+    return this.#everSeen.has(value);
+  }
+
+  /** Rows of type lost that were ever there. */
+  get losses(): readonly SeenLoss[] {
+    return this.#losses;
   }
 
   async #check(): Promise<void> {
@@ -114,13 +118,24 @@ export class LakeReader {
     }
     const { date } = name;
     const seen = isSamples ? rows.map((row) => ({ date, value: row.value as bigint, type: String(row.sample_type), stackId: String(row.stack_id) })) : [];
-    for (const row of seen) if (row.type !== 'lost') this.#byValue.set(row.value, row);
+    for (const row of seen) {
+      if (row.type === 'lost') continue;
+      this.#byValue.set(row.value, row);
+      this.#everSeen.add(row.value);
+    }
+    if (seen.some((row) => row.type === 'lost')) await this.#addLosses(bytes, name.shard);
     this.#files.set(key, {
       rows: seen,
       stacks: isSamples
         ? []
         : rows.map((row) => ({ date, stackId: String(row.stack_id), leaf: row.leaf_function as string | null, cut: row.cut as string | null })),
     });
+  }
+
+  async #addLosses(bytes: Uint8Array, shard: number): Promise<void> {
+    for (const row of await readParquet(bytes, ['sample_type', 'value', 'attributes'])) {
+      if (row.sample_type === 'lost') this.#losses.push({ value: row.value as bigint, attributes: row.attributes as Record<string, string>, shard });
+    }
   }
 
   #addSample(row: Record<string, unknown>, date: string, key: string): void {

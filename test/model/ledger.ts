@@ -1,13 +1,14 @@
 // What the world did, for the reckoning at the end of a run: which profiles lie where in the input, and
 // which source offsets were destroyed by retention or with their log before they were safe.
-
+import { lossReasons } from '../../schemas/lake/lost.ts';
 import { shardOf } from '../../schemas/lake/shard.ts';
 import { servicePart } from '../../schemas/lake/stack-id.ts';
 import { decodeRows } from '../../schemas/rows/codec.ts';
 import { deadLetterHeaders, deadLetterTopic, profilesTopic, rowsTopic } from '../../schemas/topics.ts';
-import type { Copy, ModelProfile } from './clients.ts';
-import type { LakeReader } from './lake-reader.ts';
+import type { Copy, ModelProfile, ModelSample } from './clients.ts';
+import type { LakeReader, SeenLoss } from './lake-reader.ts';
 import type { MemoryLog } from './memory-log.ts';
+import type { SnapshotReader } from './snapshot-reader.ts';
 
 const sourceName = ({ logId, partition, offset }: Copy) => `${logId}/${partition}/${offset}`;
 
@@ -68,18 +69,30 @@ export class Ledger {
   }
 
   /** Compares the finished lake with what the clients sent. */
-  async reckon(reader: LakeReader, log: MemoryLog): Promise<void> {
+  async reckon(reader: LakeReader, log: MemoryLog, snapshot: SnapshotReader): Promise<void> {
+    const { floor, carriesBelowFloor } = snapshot;
     const rows = new Map(reader.rows().map((row) => [row.type === 'lost' ? `lost ${row.value}` : String(row.value), row]));
     const stacks = new Map(reader.stacks().map((stack) => [`${stack.date} ${stack.stackId}`, stack]));
     const dead = new Set(log.all(deadLetterTopic, 0).map(({ headers }) => deadName(headers)));
-    const losses = await this.#lossRanges(reader, dead);
+    const losses = this.#lossRanges(reader, dead);
+    /** By shard: samples of dates that retention has taken before they were published, at least and at most. */
+    const unseen = Array.from({ length: this.#shards }, () => ({ least: 0, most: 0 }));
     const { logId: current } = await log.topic(profilesTopic);
     for (const profile of this.profiles) {
       const shard = this.shardOf(profile);
       const gone = profile.copies.filter((copy) => dead.has(sourceName(copy)) || this.#destroyed[shard]!.has(sourceName(copy)));
-      const found = profile.samples.filter((sample) => rows.delete(String(sample.id)));
+      const isBelow = ({ timeMillis }: ModelSample) => dateOf(timeMillis) < floor;
+      for (const sample of profile.samples.filter(isBelow)) {
+        rows.delete(String(sample.id));
+        if (profile.copies.length === 0 || reader.hasSeen(sample.id) || snapshot.isRecorded(sample.id)) continue;
+        unseen[shard]!.most++;
+        if (gone.length < profile.copies.length) unseen[shard]!.least++;
+      }
+      const samples = profile.samples.filter((sample) => !isBelow(sample));
+      if (samples.length === 0) continue;
+      const found = samples.filter((sample) => rows.delete(String(sample.id)));
       const what = `${profile.service} ${profile.samples.map(({ id }) => id).join(',')} at ${profile.copies.map(sourceName).join(' ')}`;
-      if (found.length !== 0 && found.length !== profile.samples.length) throw new Error(`a profile in part: ${what}`);
+      if (found.length !== 0 && found.length !== samples.length) throw new Error(`a profile in part: ${what}`);
       if (found.length === 0 && gone.length < profile.copies.length) throw new Error(`lost: ${what}`);
       if (found.length === 0 && profile.copies.length > 0) {
         const isTold = profile.copies.some(
@@ -91,6 +104,11 @@ export class Ledger {
     }
     const strangers = [...rows.keys()].filter((name) => !name.startsWith('lost'));
     if (strangers.length > 0) throw new Error(`rows that nobody sent: ${strangers}`);
+    const told = Array.from({ length: this.#shards }, (_unused, shard) => sum(reader.losses.filter((loss) => loss.shard === shard && isBelowRetention(loss))));
+    for (const [shard, { least, most }] of unseen.entries()) {
+      if (told[shard]! > most || (told[shard]! < least && !carriesBelowFloor))
+        throw new Error(`shard ${shard}: retention took ${least} to ${most} samples before they were public, ${told[shard]} were told`);
+    }
   }
 
   #isUntold(shard: number, copy: Copy, dead: ReadonlySet<string>): boolean {
@@ -102,7 +120,7 @@ export class Ledger {
     for (const sample of profile.samples) {
       const row = reader.row(sample.id);
       if (row === undefined) continue;
-      const date = new Date(sample.timeMillis).toISOString().slice(0, 10);
+      const date = dateOf(sample.timeMillis);
       if (row.date !== date) throw new Error(`sample ${sample.id} of ${date} lies under ${row.date}`);
       const stack = stacks.get(`${row.date} ${row.stackId}`)!;
       if (stack.cut === 'stack_lost' && this.isHarmed) continue;
@@ -111,10 +129,12 @@ export class Ledger {
   }
 
   /** Lost ranges by shard; each must hold something that was destroyed or buried. */
-  async #lossRanges(reader: LakeReader, dead: ReadonlySet<string>): Promise<LossRange[][]> {
+  #lossRanges(reader: LakeReader, dead: ReadonlySet<string>): LossRange[][] {
     const ranges: LossRange[][] = Array.from({ length: this.#shards }, () => []);
     const overtaken = this.#overtaken.slice();
-    for (const { attributes, value, shard } of await reader.losses()) {
+    for (const loss of reader.losses) {
+      if (isBelowRetention(loss)) continue;
+      const { attributes, value, shard } = loss;
       const reason = attributes['flamelake.lost.reason'];
       const range = {
         logId: attributes['flamelake.lost.log_id']!,
@@ -138,6 +158,10 @@ export class Ledger {
     return ranges;
   }
 }
+
+const dateOf = (timeMillis: number) => new Date(timeMillis).toISOString().slice(0, 10);
+const isBelowRetention = ({ attributes }: SeenLoss) => attributes['flamelake.lost.reason'] === lossReasons.belowRetention;
+const sum = (losses: readonly SeenLoss[]) => losses.reduce((total, { value }) => total + Number(value), 0);
 
 interface LossRange {
   readonly logId: string;

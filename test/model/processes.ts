@@ -44,6 +44,7 @@ export interface ProcessPlace extends Place {
     readonly publishBytes: number;
     readonly publishRowsMax: number;
     readonly hotIntervalMillis: number;
+    readonly retainBytes: number | null;
   };
   readonly knownStacksMax: number;
   /** An error of the program itself. */

@@ -4,7 +4,7 @@
 
 import { allTime, type HeadFile, planSnapshot, type ShardHead, type TablePlan } from '../../query/snapshot.ts';
 import { decodeHot } from '../../schemas/hot/codec.ts';
-import { dateName, hotLog, type LakeTable, parseHotFileKey, parseLakeFileKey, recordPrefix } from '../../schemas/lake/paths.ts';
+import { dateName, floorKey, hotLog, type LakeTable, parseHotFileKey, parseLakeFileKey, parseStagingKey, recordPrefix } from '../../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord } from '../../schemas/lake/record.ts';
 import { decodeRows } from '../../schemas/rows/codec.ts';
 import type { MemoryStore } from './memory-store.ts';
@@ -25,8 +25,13 @@ export class SnapshotReader {
   /** By the bytes themselves: a staged file and its public one are the same object. */
   readonly #contents = new WeakMap<Uint8Array, Content>();
   readonly #records = new WeakMap<Uint8Array, CommitRecord>();
-  #seen = new Set<string>();
+  /** Rows of the last check, with their dates. */
+  #seen: ReadonlyMap<string, string> = new Map();
   readonly #excused = new Set<string>();
+  /** In files of a record whose date retention took before they had their public names. */
+  readonly #recorded = new Set<string>();
+  /** Rows of staged files under such dates. */
+  readonly #leaving = new Map<string, readonly string[]>();
   /** Whether a row's stack may be missing for now: its message was destroyed, and the publication will say so. */
   mayDangle = false;
 
@@ -40,14 +45,29 @@ export class SnapshotReader {
     for (const value of values) this.#excused.add(String(value));
   }
 
-  /** Whether every file that a head names has its public name. */
+  /** Whether every file that a head names has its public name, or retention has taken it. */
   get isFinished(): boolean {
-    return this.#heads().every((head) => head.files.every((file) => file.place === 'public'));
+    return this.#heads().every((head) => head.files.every((file) => file.place === 'public' || file.date < this.floor));
   }
 
   /** Whether the last check saw the row of this value. */
   has(value: bigint): boolean {
     return this.#seen.has(String(value));
+  }
+
+  /** Whether a head carries rows of a date that retention has taken: they are told with the next publication. */
+  get carriesBelowFloor(): boolean {
+    return this.#headRecords().some(({ carry }) => carry?.dates.some((date) => date < this.floor) ?? false);
+  }
+
+  get floor(): string {
+    const object = this.#store.objects.get(floorKey);
+    return object === undefined ? '' : (JSON.parse(new TextDecoder().decode(object.bytes)) as { date: string }).date;
+  }
+
+  /** Number of the newest record of each shard. */
+  get seqs(): number[] {
+    return this.#headRecords().map(({ seq }) => seq);
   }
 
   hasRecord(shard: number): boolean {
@@ -64,15 +84,35 @@ export class SnapshotReader {
   async check(): Promise<void> {
     const plan = planSnapshot({ hot: this.#named('hot/', parseHotFileKey), heads: this.#heads(), lake: this.#named('lake/', parseLakeFileKey) }, allTime);
     const stacks = new Set(await this.#read('stacks', plan.stacks, (content, row) => content.stacks[row]!));
-    const rows = new Set<string>();
+    const rows = new Map<string, string>();
+    const floor = this.floor;
     await this.#read('samples', plan.samples, (content, row) => {
       const name = content.names[row]!;
+      const date = content.stacks[row]!.slice(0, 'YYYY-MM-DD'.length);
+      if (date < floor) return; // leaving or gone, with its stack or after it
       if (rows.has(name) && !this.#excused.has(name)) throw new Error(`snapshot: row twice: ${name}`);
-      if (name !== '') rows.add(name);
+      if (name !== '') rows.set(name, date);
       if (!this.mayDangle && !stacks.has(content.stacks[row]!)) throw new Error(`snapshot: dangling stack id ${content.stacks[row]} of ${name}`);
     });
-    for (const name of this.#seen) if (!rows.has(name) && !this.#excused.has(name)) throw new Error(`snapshot: row vanished: ${name}`);
+    for (const [name, date] of this.#seen) {
+      if (date >= floor && !rows.has(name) && !this.#excused.has(name)) throw new Error(`snapshot: row vanished: ${name}`);
+    }
     this.#seen = rows;
+    await this.#rememberRecorded(floor);
+  }
+
+  async #rememberRecorded(floor: string): Promise<void> {
+    for (const { key, table, date } of floor === '' ? [] : this.#named('staging/', parseStagingKey)) {
+      if (table === 'samples' && date < floor) this.#leaving.set(key, (await this.#content('samples', key)).names);
+    }
+    for (const { files } of this.#heads()) {
+      for (const { staging } of files) for (const name of this.#leaving.get(staging) ?? []) this.#recorded.add(name);
+    }
+  }
+
+  /** Whether the row of this value is in a record whose files retention took before they were public. */
+  isRecorded(value: bigint): boolean {
+    return this.#recorded.has(String(value));
   }
 
   async #read<T>(table: LakeTable, plan: TablePlan, take: (content: Content, row: number) => T): Promise<T[]> {
@@ -109,10 +149,7 @@ export class SnapshotReader {
 
   #heads(): ShardHead[] {
     const heads: ShardHead[] = [];
-    for (let shard = 0; shard < this.#shards; shard++) {
-      const key = this.#store.keys(recordPrefix(shard))[0];
-      if (key === undefined) continue;
-      const { seq, position, logId, files, carry } = this.#record(key);
+    for (const { shard, seq, position, logId, files, carry } of this.#headRecords()) {
       const place = (file: { key: string; staging: string }): HeadFile['place'] =>
         this.#store.objects.has(file.key) ? 'public' : this.#store.objects.has(file.staging) ? 'staging' : 'gone';
       heads.push({
@@ -125,6 +162,12 @@ export class SnapshotReader {
       });
     }
     return heads;
+  }
+
+  #headRecords(): CommitRecord[] {
+    return Array.from({ length: this.#shards }, (_unused, shard) => this.#store.keys(recordPrefix(shard))[0])
+      .filter((key) => key !== undefined)
+      .map((key) => this.#record(key));
   }
 
   #record(key: string): CommitRecord {
