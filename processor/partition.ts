@@ -48,8 +48,8 @@ export class Partition {
   /** A read that began after stop() found nothing. */
   #isDrained = false;
   #trimmedMillis = 0;
-  /** Where the newest remembered position is ahead of the last trim. */
-  #isTrimWaiting = false;
+  /** The log begins here, as far as we know; what is below the remembered position is not needed. */
+  #trimmedTo = 0;
   /** What is unread now was appended after this. */
   #unreadSinceMillis = Date.now();
   #isReleased = false;
@@ -130,6 +130,7 @@ export class Partition {
     const hints = found ? parseHints(found.metadata) : null;
     const isOurs = found !== null && (hints === null || hints.logId === source.logId) && found.offset <= range.end;
     this.#offset = isOurs ? found.offset : range.start;
+    this.#trimmedTo = range.start;
     this.#end = range.end;
     this.#sent = isOurs && hints ? hints.sent : nothingSent;
     this.#attempt = isOurs && hints ? hints.attempt : null;
@@ -292,20 +293,20 @@ export class Partition {
     this.#offset = to + 1;
     this.#unreadSinceMillis = taken.at(-1)?.record.appendTimeMillis ?? this.#unreadSinceMillis;
     await this.#insist(() => this.#remember(true, null));
-    this.#isTrimWaiting = true;
     await this.#trimWhenDue();
   }
 
   /** Asked again when there is nothing to read: a full log that was read to its end would stay full otherwise. */
   async #trimWhenDue(): Promise<void> {
-    if (this.#isTrimWaiting && Math.abs(Date.now() - this.#trimmedMillis) >= trimMillis) await this.#insist(() => this.#trim());
+    if (this.#offset > this.#trimmedTo && Math.abs(Date.now() - this.#trimmedMillis) >= trimMillis) await this.#insist(() => this.#trim());
   }
 
   async #trim(): Promise<void> {
     const { log, source } = this.#options;
     this.#trimmedMillis = Date.now();
-    await log.trim(source.topic, this.partition, this.#offset);
-    this.#isTrimWaiting = false;
+    const offset = this.#offset;
+    await log.trim(source.topic, this.partition, offset);
+    this.#trimmedTo = offset;
   }
 
   async #sendRows({ shard, value, stacks }: RowMessage): Promise<void> {
