@@ -5,7 +5,7 @@ import { isPipelineError } from '../lib/errors.ts';
 import { below, seeded } from '../schemas/otlp/testing-data.ts';
 import { type ContentEncoding, decompress } from './decompress.ts';
 import { createInFlight } from './in-flight.ts';
-import { decodedPartBytes, decoderBytes, largeDecodeBytes, partBytesMax } from './limits.ts';
+import { decodedPartBytes, decoderBytes, decoderInputBytesMin, largeDecodeBytes, partBytesMax, streamsInBodyMax } from './limits.ts';
 import { createPermits } from './permits.ts';
 
 const { compress } = createRequire(import.meta.url)('snappyjs') as { compress(bytes: Uint8Array): Uint8Array };
@@ -107,6 +107,27 @@ describe('several streams in one body', () => {
     for (const [encoding, encode] of [encoders.gzip!, encoders.zstd!]) {
       expect((await decompress(Buffer.concat(parts.map(encode)), encoding, roomy())).equals(text)).toBe(true);
     }
+  });
+
+  test('are found wherever they end in what a decoder is given at a time', async () => {
+    const others = seeded(6);
+    const noise = Buffer.from(Array.from({ length: 900_000 }, () => below(others, 256)));
+    for (const size of [7_000, decoderInputBytesMin, 50_000, 300_000, 899_999]) {
+      const parts = Array.from({ length: Math.ceil(noise.length / size) }, (_, index) => noise.subarray(index * size, (index + 1) * size));
+      for (const [encoding, encode] of [encoders.gzip!, encoders.zstd!]) {
+        const body = Buffer.concat(parts.map(encode));
+        expect((await decompress(body, encoding, roomy())).equals(noise)).toBe(true);
+        expect(await refusal(Buffer.concat([body, noise.subarray(0, 300_000)]), encoding)).toBe('message_malformed');
+      }
+    }
+  });
+
+  test('more than any encoder makes are refused, and so is what is no stream behind one', async () => {
+    const frame = zstdCompressSync(Buffer.from('x'));
+    expect(await refusal(Buffer.concat(Array.from({ length: streamsInBodyMax }, () => frame)), 'zstd')).toBe('taken');
+    expect(await refusal(Buffer.concat(Array.from({ length: streamsInBodyMax + 1 }, () => frame)), 'zstd')).toBe('message_malformed');
+    expect(await refusal(Buffer.concat([frame, Buffer.alloc(2 * mebibyte)]), 'zstd')).toBe('message_malformed');
+    expect(await refusal(Buffer.alloc(50_000 * frame.length, frame), 'zstd')).toBe('message_malformed');
   });
 
   test('of zlib are not', async () => {

@@ -1,11 +1,10 @@
 // Takes the compression off a body within bounds: output is counted as it comes, so that a bomb is cut
 // at the limit and not after it; those that become large go on a few at a time. Nothing of a body that
 // ends early or goes on behind its end is used.
-import { Readable } from 'node:stream';
 import { constants, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Hold } from './in-flight.ts';
-import { decodedPartBytes, decoderBytes, decoderInputBytes, largeDecodeBytes } from './limits.ts';
+import { decodedPartBytes, decoderBytes, decoderInputBytesMax, decoderInputBytesMin, largeDecodeBytes, streamsInBodyMax } from './limits.ts';
 import { Parts } from './parts.ts';
 import type { Permits } from './permits.ts';
 import { type Output, unsnappy } from './snappy.ts';
@@ -86,7 +85,9 @@ async function decode(bytes: Buffer, create: () => Decoder, encoding: ContentEnc
   try {
     takeForDecoder(decoderBytes);
     let at = 0;
+    let streams = 0;
     do {
+      if (++streams > streamsInBodyMax) throw malformed(encoding, `more than ${streamsInBodyMax} streams one behind the other`);
       const used = await decodeOne(bytes.subarray(at), create(), keep, encoding);
       if (used === 0) throw malformed(encoding, 'nothing that can be decoded');
       at += used;
@@ -102,9 +103,10 @@ async function decode(bytes: Buffer, create: () => Decoder, encoding: ContentEnc
 
 /** Resolves with the number of bytes that the stream took. No part is decoded before the one before it is kept. */
 async function decodeOne(bytes: Buffer, decoder: Decoder, keep: (part: Buffer) => Promise<void>, encoding: ContentEncoding): Promise<number> {
+  // Also when nobody waits for it any more.
+  decoder.on('error', () => {});
   try {
-    if (bytes.length <= decoderInputBytes) decoder.end(Buffer.from(bytes));
-    else Readable.from(inputOf(bytes), { objectMode: false }).pipe(decoder);
+    feed(bytes, decoder);
     for await (const part of decoder as AsyncIterable<Buffer>) await keep(part);
     return decoder.bytesWritten;
   } catch (error) {
@@ -113,11 +115,20 @@ async function decodeOne(bytes: Buffer, decoder: Decoder, keep: (part: Buffer) =
 }
 
 /**
- * Copies: a decoder that is ended in the middle goes on in its thread with what it has, and nobody is told
- * when it is done with it. The body itself may be freed any time.
+ * Part by part, each a copy: a decoder that is ended in the middle goes on in its thread with what it has,
+ * and nobody is told when it is done with it, while the body may be freed any time. The next part is given
+ * when the one before was taken whole: a stream that ends within one has ended, and counts nothing more.
  */
-function* inputOf(bytes: Buffer): Generator<Buffer> {
-  for (let at = 0; at < bytes.length; at += decoderInputBytes) yield Buffer.from(bytes.subarray(at, at + decoderInputBytes));
+function feed(bytes: Buffer, decoder: Decoder, at = 0, partBytes = decoderInputBytesMin): void {
+  const end = at + partBytes;
+  const part = Buffer.from(bytes.subarray(at, end));
+  if (end >= bytes.length) {
+    decoder.end(part);
+    return;
+  }
+  decoder.write(part, (error) => {
+    if (!error && decoder.bytesWritten === end) feed(bytes, decoder, end, Math.min(2 * partBytes, decoderInputBytesMax));
+  });
 }
 
 const malformed = (encoding: string, found: string): PipelineError =>

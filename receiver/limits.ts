@@ -50,9 +50,12 @@ export const giveBackAfterMillis = 500;
 export const partBytesMin = 4 * 1024;
 export const partBytesMax = 64 * 1024;
 /** What a decoder is given and gives at a time, and what it takes itself: its tables, two of each on the way. */
-export const decoderInputBytes = 128 * 1024;
+export const decoderInputBytesMin = 32 * 1024;
+export const decoderInputBytesMax = 128 * 1024;
 export const decodedPartBytes = 64 * 1024;
 export const decoderBytes = 512 * 1024;
+/** zstd frames in one body: an encoder makes one, a parallel one one for each megabyte. Each costs a decoder, 9 bytes of a sender. */
+export const streamsInBodyMax = 256;
 /** A sender is not the slowest before it has had this time: a good one is done by then. */
 export const evictAfterMillis = 1_000;
 /**
