@@ -3,12 +3,10 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { sourceKey } from '../../exporter/window-clock.ts';
 import { Findings } from '../../query/check/findings.ts';
 import { readChain } from '../../query/check/records.ts';
 import { floorKey } from '../../schemas/lake/paths.ts';
 import type { LakeSettings } from '../../schemas/lake/settings.ts';
-import { decodeRows } from '../../schemas/rows/codec.ts';
 import { processorGroup, profilesTopic, rowsTopic, versionHeader } from '../../schemas/topics.ts';
 import { createRandom, type Random } from '../otlp/random.ts';
 import { encodeMessage, type ModelProfile, makeProfile, type ProfileShape } from './clients.ts';
@@ -16,6 +14,7 @@ import { Counts } from './counts.ts';
 import { putHistory } from './history.ts';
 import { LakeReader } from './lake-reader.ts';
 import { Ledger } from './ledger.ts';
+import { LogHarms } from './log-harms.ts';
 import { MemoryLog } from './memory-log.ts';
 import { MemoryStore } from './memory-store.ts';
 import { type Hooks, indexDirectory, loseIndex, type ProcessPlace, type Running, startExporter, startProcessor } from './processes.ts';
@@ -60,6 +59,7 @@ class Run {
   readonly #ledger: Ledger;
   readonly #lake: LakeReader;
   readonly #snapshot: SnapshotReader;
+  readonly #harms: LogHarms;
   readonly #giveBack: () => void;
   readonly #shape: ProfileShape;
   /** Whether this run's world destroys what was not safe yet: retention, topics made anew. */
@@ -131,6 +131,7 @@ class Run {
         this.#failure ??= { error };
       },
     };
+    this.#harms = new LogHarms(this.#place, this.#ledger, this.#snapshot);
     this.#giveBack = takeOver(this.scheduler);
   }
 
@@ -323,19 +324,21 @@ class Run {
         await this.#pass(random.pick(this.#isOld ? [20, 70, 50 * 60, 50 * 60] : [20, 70, 70, 50 * 60]) * minuteMillis);
         break;
       case 'clock':
-        this.#setClock();
+        this.#harms.setClock();
         break;
       case 'input':
-        await this.#overtakeInput();
+        this.#harms.overtakeInput();
         break;
       case 'rows':
-        this.#overtakeRows();
+        this.#harms.overtakeRows();
         break;
       case 'compact':
-        this.#compactRows();
+        this.#harms.compactRows();
         break;
       case 'anew':
-        this.#makeAnew(random.pick([[profilesTopic], [rowsTopic], [profilesTopic, rowsTopic]]));
+        // A log refuses those who knew the old topic; who reads the new one is started anew.
+        for (const { process } of all) this.scheduler.kill(process);
+        this.#harms.makeAnew(random.pick([[profilesTopic], [rowsTopic], [profilesTopic, rowsTopic]]));
         if (random.chance(0.5)) await this.#beginAndFreeze();
         break;
     }
@@ -384,15 +387,6 @@ class Run {
     for (const { process } of frozen) if (this.#random.chance(0.7)) this.#wake(process);
   }
 
-  /** The append times of a partition go hours forward, or back to what is right. */
-  #setClock(): void {
-    const partition = this.#random.below(this.#place.partitions);
-    const aheadMillis = this.#random.pick([0, 20, 3 * 60, 7 * 60]) * minuteMillis;
-    this.#place.counts.add('clock set');
-    this.scheduler.note(`the clock of partition ${partition} is ${aheadMillis / minuteMillis} minutes ahead`);
-    this.#place.log.aheadMillis.set(partition, aheadMillis);
-  }
-
   /** All that lies in the input was taken and remembered. */
   #inputIsRows(): boolean {
     const { log, partitions } = this.#place;
@@ -401,74 +395,6 @@ class Run {
       if ((position?.offset ?? 0) < log.rangeOf(profilesTopic, partition).end) return false;
     }
     return true;
-  }
-
-  async #overtakeInput(): Promise<void> {
-    const { log, partitions, counts } = this.#place;
-    const partition = this.#random.below(partitions);
-    const { start, end } = log.rangeOf(profilesTopic, partition);
-    if (end === start) return;
-    const to = this.#random.between(start + 1, end);
-    counts.add('input retention');
-    this.scheduler.note(`retention takes ${profilesTopic}/${partition} below ${to}`);
-    const hasProcessor = log.positionOf(processorGroup, profilesTopic, partition) !== null;
-    this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, to, (shard) => hasProcessor && this.#snapshot.hasRecord(shard));
-    log.retain(profilesTopic, partition, to);
-  }
-
-  #overtakeRows(): void {
-    const { log, settings, counts } = this.#place;
-    const shard = this.#random.below(settings.shards);
-    const { start, end } = log.rangeOf(rowsTopic, shard);
-    if (end === start) return;
-    const to = this.#random.between(start + 1, end);
-    counts.add('rows retention');
-    this.scheduler.note(`retention takes ${rowsTopic}/${shard} below ${to}`);
-    this.#destroyRows(shard, start, to, true);
-    log.retain(rowsTopic, shard, to);
-  }
-
-  /** Of each source only its newest message stays. */
-  #compactRows(): void {
-    const { log, settings } = this.#place;
-    for (let shard = 0; shard < settings.shards; shard++) {
-      const newest = new Map<string, number>();
-      const sources = log.all(rowsTopic, shard).map(({ value }) => sourceKey(decodeRows(value)));
-      for (const [offset, source] of sources.entries()) newest.set(source, offset);
-      for (const [offset, source] of sources.entries()) if (newest.get(source) !== offset) log.compact(rowsTopic, shard, offset);
-    }
-    this.scheduler.note('rows are compacted');
-  }
-
-  /** Row messages [start, end) that are in no record. */
-  #destroyRows(shard: number, start: number, end: number, byRetention: boolean): void {
-    const { log } = this.#place;
-    const published = this.#snapshot.position(shard, log.logId(rowsTopic));
-    for (let offset = Math.max(start, published); offset < end; offset++) {
-      const values = this.#ledger.rowsDestroyed(shard, log.all(rowsTopic, shard)[offset]!.value, byRetention, this.#snapshot.hasRecord(shard));
-      this.#snapshot.excuse(values);
-    }
-    this.#snapshot.mayDangle = true;
-  }
-
-  /** A log refuses those who knew the old topic; who reads the new one is started anew. */
-  #makeAnew(topics: readonly string[]): void {
-    const { log, settings, partitions, counts } = this.#place;
-    for (const { process } of [...this.#processors, ...this.#exporters]) this.scheduler.kill(process);
-    const anew = (topic: string) => log.recreate(topic, `${topic}-${this.scheduler.steps}`);
-    if (topics.includes(rowsTopic)) {
-      counts.add('rows made anew');
-      for (let shard = 0; shard < settings.shards; shard++) this.#destroyRows(shard, 0, log.rangeOf(rowsTopic, shard).end, false);
-      anew(rowsTopic);
-    }
-    if (topics.includes(profilesTopic)) {
-      counts.add('input made anew');
-      for (let partition = 0; partition < partitions; partition++) {
-        this.#ledger.inputDestroyed(log.logId(profilesTopic), partition, log.rangeOf(profilesTopic, partition).end, () => false);
-      }
-      anew(profilesTopic);
-    }
-    this.scheduler.note(`made anew: ${topics}`);
   }
 
   // --- the end ---------------------------------------------------------------------------------
