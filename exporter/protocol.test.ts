@@ -10,24 +10,16 @@ import type { SeenRow } from '../test/model/lake-reader.ts';
 import { readParquet } from '../test/model/read-parquet.ts';
 import { SnapshotReader } from '../test/model/snapshot-reader.ts';
 import { encodedMessage, type PlainProfile, type PlainSample, type PlainSegment, type PlainStack, rowsMessage } from './testing.ts';
-import { Crash, type Exporter, type Faults, Freezer, World } from './testing-world.ts';
+import { Crash, type Faults, Freezer, World } from './testing-world.ts';
 
 const day = 86_400_000;
 let world: World;
-const exporters: Exporter[] = [];
 beforeEach(() => {
   world = new World();
 });
-afterEach(async () => {
-  for (const exporter of exporters.splice(0)) await exporter.builder.close();
-  world.close();
-});
+afterEach(() => world.close());
 
-function start(name: string, faults?: Faults): Exporter {
-  const exporter = world.start(name, faults);
-  exporters.push(exporter);
-  return exporter;
-}
+const start = (name: string, faults?: Faults) => world.start(name, faults);
 
 const hex = (number: number) => number.toString(16).padStart(32, '0');
 const stack = (number: number): PlainStack => ({ id: hex(number + 0x1000), serviceName: 'svc', frames: [{ function: `f${number}` }, { function: 'main' }] });
@@ -101,7 +93,7 @@ describe('sources', () => {
     world.clock.now += 60 * 60_000;
     await send(1, 2, [segment(2, [second])]);
     await send(-1, 1, [{ ...segment(1, [first]), appendTimeMillis: world.clock.now }]); // a processor frozen for an hour
-    await world.settle(exporters[0]!);
+    await world.settle(world.exporters[0]!);
     expect(published(await rowsSeen())).toEqual(valuesOf(first, second));
   });
 
@@ -118,7 +110,7 @@ describe('sources', () => {
     const again = profile([1, 2]);
     await send(-1, 1, [segment(1, [again])]);
     await world.settle(start('a'));
-    await exporters.pop()!.builder.close();
+    await world.exporters.pop()!.builder.close();
     const fresh = profile([1]);
     await send(-1, 9, [segment(9, [again, fresh])], { partition: 3 });
     await world.settle(start('b'));
@@ -151,8 +143,8 @@ describe('sources', () => {
     // Partition 1 is read late: meanwhile three hours of the other came.
     for (let offset = 4; offset < 184; offset++) await send(offset - 1, offset, [segment(offset, [], { appendTimeMillis: world.clock.now + offset * 60_000 })]);
     await send(1, 2, [segment(2, [behind])], { partition: 1 });
-    await world.settle(exporters[0]!);
-    await exporters.pop()!.builder.close();
+    await world.settle(world.exporters[0]!);
+    await world.exporters.pop()!.builder.close();
     await send(2, 3, [segment(3, [again, behind])], { partition: 1 });
     await world.settle(start('b')); // from the records
     const counts = new Map<bigint, number>();
@@ -289,7 +281,7 @@ describe('stacks', () => {
     for (const name of ['a', 'b', 'a']) {
       await send(-1, samples, [segment(samples, [profile([1, 2, 3])])], { logId: `log-${samples}` });
       await world.settle(start(name)); // b knows nothing yet; a is one record behind when it comes again
-      await exporters.pop()!.builder.close();
+      await world.exporters.pop()!.builder.close();
     }
     const names = (await stacksSeen()).map((row) => row.stack_id);
     expect(names.sort()).toEqual([hex(0x1001), hex(0x1002), hex(0x1003)]);
@@ -342,7 +334,7 @@ describe('the rows topic', () => {
     await send(-1, 1, [segment(1, [first])]);
     const exporter = start('a');
     await world.settle(exporter);
-    await exporters.pop()!.builder.close();
+    await world.exporters.pop()!.builder.close();
     await world.store.put(`${hotPrefix(0)}000000000000007-000000000000009-${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.rows`, new Uint8Array());
     world.log.recreate(rowsTopic, 'rows-2');
     const second = profile([2]);
@@ -356,7 +348,7 @@ describe('the rows topic', () => {
   test('made anew: one that slept before it adopts the new one takes nothing of it', async () => {
     await send(-1, 1, [segment(1, [profile([1])])]);
     await world.settle(start('a'));
-    await exporters.pop()!.builder.close();
+    await world.exporters.pop()!.builder.close();
     world.log.recreate(rowsTopic, 'rows-2');
     const freezer = new Freezer('topic');
     const sleeper = start('sleeper', freezer);
@@ -384,7 +376,7 @@ describe('the rows topic', () => {
     const first = profile([1]);
     await send(-1, 1, [segment(1, [first])]);
     await world.settle(start('a'));
-    await exporters.pop()!.builder.close();
+    await world.exporters.pop()!.builder.close();
     for (let offset = 2; offset < 6; offset++) await send(offset - 1, offset, [segment(offset, [profile([1])])]);
     world.log.retain(rowsTopic, 0, 4);
     await world.settle(start('a'));
@@ -398,7 +390,7 @@ describe('the rows topic', () => {
       for (let offset = 3 * round; offset < 3 * round + 3; offset++) await send(offset - 1, offset, [segment(offset, [profile([1], 2 * day)])]);
       if (round > 0) world.log.retain(rowsTopic, 0, 3 * round + 2);
       await world.settle(start(`exporter-${round}`));
-      await exporters.pop()!.builder.close();
+      await world.exporters.pop()!.builder.close();
     }
     await world.reader.check();
     expect(lost(await rowsSeen()).sort(compare)).toEqual([2n, 2n, 2n, 2n]); // each time messages of the rows topic, and of the source
@@ -407,7 +399,7 @@ describe('the rows topic', () => {
   test('older than the lake (restored from a copy): nothing is published, one line says what to do', async () => {
     await send(-1, 1, [segment(1, [profile([1])])]);
     await world.settle(start('a'));
-    await exporters.pop()!.builder.close();
+    await world.exporters.pop()!.builder.close();
     world.log.recreate(rowsTopic, world.log.logId(rowsTopic));
     const { shard } = start('a');
     await expect(shard.step()).rejects.toThrow(/restore both from one moment/);
@@ -445,7 +437,7 @@ describe('racing exporters', () => {
     const step = sleeper.shard.step();
     await freezer.frozen;
     await send(1, 2, [segment(2, [second])]);
-    await world.settle(exporters[0]!);
+    await world.settle(world.exporters[0]!);
     expect((await world.log.range(rowsTopic, 0)).start).toBe(2);
     freezer.goOn();
     await step;
@@ -481,7 +473,7 @@ describe('racing exporters', () => {
     const slow = start('slow');
     await slow.shard.step();
     await send(1, 2, [segment(2, [second])]);
-    await world.settle(exporters[0]!);
+    await world.settle(world.exporters[0]!);
     expect((await world.log.range(rowsTopic, 0)).start).toBe(2);
     await slow.shard.stop();
     expect(world.messages.filter((line) => line.includes('messages are lost'))).toEqual([]);
@@ -525,7 +517,7 @@ describe('racing exporters', () => {
       const exporter = start(fault, liar);
       await world.settle(exporter);
       expect(published(await rowsSeen())).toContain(rows.samples[0]!.value);
-      await exporters.pop()!.builder.close();
+      await world.exporters.pop()!.builder.close();
     }
     expect((await head()).seq).toBe(2);
   });
@@ -536,7 +528,7 @@ describe('crashes', () => {
     let calls = Number.POSITIVE_INFINITY;
     for (let at = 0; at < calls; at++) {
       for (const moment of ['crash_before', 'crash_after'] as const) {
-        world.close();
+        await world.close();
         world = new World();
         const profiles = [profile([1, 2]), profile([2, 3], 3 * day), profile([1, 4])];
         await send(-1, 1, [segment(1, [profiles[0]!])]);
@@ -548,17 +540,17 @@ describe('crashes', () => {
           (error: unknown) => error instanceof Crash || Promise.reject(error),
         );
         if (!died) calls = Math.min(calls, count); // the whole run needs no more calls than this
-        await exporters.pop()!.builder.close();
+        await world.exporters.pop()!.builder.close();
         await send(2, 3, [segment(3, [profiles[2]!])]);
         await world.settle(start(at % 2 === 0 ? 'a' : 'b'));
         world.clock.now += day;
         await send(3, 4, [segment(4, [])]);
         await send(3, 5, [segment(5, [profile([9])])]);
-        await world.settle(exporters.at(-1)!);
+        await world.settle(world.exporters.at(-1)!);
         const rows = published(await rowsSeen());
         expect(rows.slice(0, -1), `${moment} at call ${at}`).toEqual(valuesOf(...profiles));
         await world.reader.check();
-        await exporters.pop()!.builder.close();
+        await world.exporters.pop()!.builder.close();
       }
     }
     expect(calls).toBeGreaterThan(20);

@@ -20,20 +20,12 @@ import { Crash, type Exporter, type Faults, Freezer, faulty, TestClock, World } 
 const day = 86_400_000;
 const days = (count: number) => count * day;
 let world: World;
-const exporters: Exporter[] = [];
 beforeEach(() => {
   world = new World();
 });
-afterEach(async () => {
-  for (const exporter of exporters.splice(0)) await exporter.builder.close();
-  world.close();
-});
+afterEach(() => world.close());
 
-function start(name: string, faults?: Faults): Exporter {
-  const exporter = world.start(name, faults);
-  exporters.push(exporter);
-  return exporter;
-}
+const start = (name: string, faults?: Faults) => world.start(name, faults);
 
 const hex = (number: number) => number.toString(16).padStart(32, '0');
 const stack = (number: number): PlainStack => ({ id: hex(number + 0x1000), serviceName: 'svc', frames: [{ function: `f${number}` }] });
@@ -156,7 +148,7 @@ describe('a pass', () => {
   test('may end at every single call: at each moment no sample is without its stack, and the next pass goes on', async () => {
     let calls = Number.POSITIVE_INFINITY; // after one is before the next
     for (let at = 0; at < calls; at++) {
-      world.close();
+      await world.close();
       world = new World();
       offset = 0;
       await lakeOf(3);
@@ -175,7 +167,7 @@ describe('a pass', () => {
       const floor = (await readFloor(world.store))?.date ?? all[0]!;
       expect(dates(), `call ${at}`).toEqual(all.filter((date) => date >= floor));
       await world.reader.check();
-      await exporters.pop()!.builder.close();
+      await world.exporters.pop()!.builder.close();
     }
     expect(calls).toBeGreaterThan(8);
   });
@@ -278,7 +270,7 @@ describe('an exporter', () => {
     let calls = Number.POSITIVE_INFINITY; // after one is before the next
     for (let at = 0; at < calls; at++) {
       for (const moment of ['crash_before', 'crash_after'] as const) {
-        world.close();
+        await world.close();
         world = new World();
         offset = 0;
         await raiseFloor(world.store, { date: '2026-11-22', movedMillis: 0, reason: '', writer: '' });
@@ -290,7 +282,7 @@ describe('an exporter', () => {
           (error: unknown) => error instanceof Crash || Promise.reject(error),
         );
         if (!died) calls = Math.min(calls, count);
-        await exporters.pop()!.builder.close();
+        await world.exporters.pop()!.builder.close();
         await send([profile(1)]);
         await world.settle(start('b'));
         expect(
@@ -298,7 +290,7 @@ describe('an exporter', () => {
           `${moment} at call ${at}`,
         ).toEqual([3n]);
         await world.reader.check();
-        await exporters.pop()!.builder.close();
+        await world.exporters.pop()!.builder.close();
       }
     }
     expect(calls).toBeGreaterThan(15);

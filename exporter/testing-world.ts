@@ -137,6 +137,8 @@ export class World {
   readonly reader = new LakeReader(this.store, 1);
   readonly #directory = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'exporter-world-'));
   readonly messages: string[] = [];
+  /** Those that were started and not taken out. */
+  readonly exporters: Exporter[] = [];
   limits: ShardOptions['limits'] = { publishIntervalMillis: 2000, publishBytes: 1e9, publishRowsMax: 1e6, hotIntervalMillis: 300 };
 
   /** `indexDir` as after a restart of the same exporter, or of another one. */
@@ -152,7 +154,9 @@ export class World {
     const logger = quietLogger((line) => this.messages.push(`${name}: ${line}`));
     const { clock, limits } = this;
     const shard = new Shard({ store, log, builder, settings, limits, clock, logger, drafts, shard: 0, writer: name, metrics: createMetrics(noMeter) });
-    return { shard, builder, name };
+    const exporter = { shard, builder, name };
+    this.exporters.push(exporter);
+    return exporter;
   }
 
   /** Steps of a healthy exporter until the log is read, visible and published. */
@@ -174,7 +178,8 @@ export class World {
     return (JSON.parse(new TextDecoder().decode(this.store.objects.get(entry.key)!.bytes)) as { position: number }).position;
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    for (const { builder } of this.exporters.splice(0)) await builder.close();
     rmSync(this.#directory, { recursive: true });
   }
 }
