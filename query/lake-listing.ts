@@ -3,7 +3,7 @@
 // that is seen then has its stack in the later listing. A hot object holds both.
 import { isPipelineError, PipelineError } from '../lib/errors.ts';
 import type { Store, StoreEntry } from '../lib/store/store.ts';
-import { readFloor } from '../schemas/lake/floor.ts';
+import { floorDays, readFloor } from '../schemas/lake/floor.ts';
 import { hotLog, hotPrefix, type LakeFileName, lakeTables, parseHotFileKey, parseLakeFileKey, parseRecordKey, recordPrefix } from '../schemas/lake/paths.ts';
 import { type CommitRecord, parseRecord, type RecordFile } from '../schemas/lake/record.ts';
 import { readLakeSettings } from '../schemas/lake/settings.ts';
@@ -28,7 +28,9 @@ export async function readSnapshot(store: Store, range: TimeRange): Promise<Snap
   }
   const listed = new Set(lake.map((file) => file.key));
   const heads = await Promise.all(records.map((record) => placeHead(store, record, listed, (name) => inRange(name, range) && isKept(name))));
-  return bounded(planSnapshot({ hot, heads, lake }, range));
+  // Rows below the floor that are hot or carried are told as lost with the next publication.
+  const kept = floor === null ? range : { ...range, fromMillis: Math.max(range.fromMillis ?? Number.NEGATIVE_INFINITY, floorDays(floor) * dayMillis) };
+  return bounded(planSnapshot({ hot, heads, lake }, kept));
 }
 
 /** Newest record of a shard, or null where it has none. */

@@ -146,11 +146,16 @@ describe('the state of the lake', () => {
     expect(taken).toBe(true);
   });
 
-  test('dates below the floor are not seen, whether their files are still there or not', async () => {
+  test('dates below the floor are not seen, whether their files are still there or not, nor what is hot of them', async () => {
     await lake.publish({ seq: 1, position: 4, samples: upTo(4).map(sample), stacks });
     await raiseFloor(lake.store, { date: '2026-11-25', movedMillis: 0, reason: '', writer: '' });
     expect(await one('SELECT count(*) FROM samples')).toBe(0);
     expect(await one('SELECT count(*) FROM stacks')).toBe(0);
+    await lake.hot(4, 6, [
+      [4, sample(4)],
+      [5, sample(5)],
+    ]);
+    expect(await one('SELECT count(*) FROM samples')).toBe(0);
   });
 
   test('a file that was listed and is gone for good is answered with its name', async () => {
