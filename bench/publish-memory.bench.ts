@@ -32,6 +32,7 @@ export const bench: Bench = async (size) => {
     while (bytes < bytesMax[size] && rows < rowsMax) {
       const { value, appendTimeMillis } = load.next().value!;
       await lake.append(value, appendTimeMillis);
+      await lake.writeHot(); // a running exporter holds the messages of seconds, not of a publication
       bytes += value.length;
       rows += size === 'small' ? 500 : options.rowsPerMessage;
     }

@@ -17,7 +17,7 @@ export function bitWidth(valueMax: number): number {
 
 /**
  * Bits of dictionary indexes: whole bytes, since zstd finds again what it has seen at any byte and at no other bit
- * (stacks share callers: a sixth of their bytes). What fits half a byte repeats within one or two anyway.
+ * (stacks share callers: an eighth of their bytes). What fits half a byte repeats within one or two anyway.
  */
 export function indexWidth(valueMax: number): number {
   const bits = bitWidth(valueMax);
