@@ -36,7 +36,7 @@ export class Ledger {
     return this.#destroyed.some((offsets) => offsets.size > 0) || this.#overtaken.some((messages) => messages > 0);
   }
 
-  shardOf(profile: ModelProfile): number {
+  shardOf(profile: Pick<ModelProfile, 'service'>): number {
     return shardOf(servicePart('', profile.service).padEnd(32, '0'), this.#shards);
   }
 

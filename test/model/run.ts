@@ -418,7 +418,7 @@ class Run {
 
   async #comeToRest(): Promise<void> {
     for (let partition = 0; partition < this.#place.partitions; partition++) {
-      const profiles = Array.from({ length: this.#shape.services }, (_unused, service) => this.#newProfile(service));
+      const profiles = this.#servicesOfAllShards().map((service) => this.#newProfile(service));
       const before = this.#messages;
       while (this.#messages === before) this.#append(profiles, false, partition);
     }
@@ -428,6 +428,19 @@ class Run {
       if (this.#alive(this.#exporters).length === 0) this.#beginExporter();
       await this.#step();
     }
+  }
+
+  /** Those of the run, and one for each shard that has none of them: the loss of a buried message may lie there. */
+  #servicesOfAllShards(): number[] {
+    const services = Array.from({ length: this.#shape.services }, (_unused, service) => service);
+    const shardOf = (service: number) => this.#ledger.shardOf({ service: `service-${service}` });
+    const covered = new Set(services.map(shardOf));
+    for (let service = services.length; covered.size < this.#place.settings.shards; service++) {
+      if (covered.has(shardOf(service))) continue;
+      covered.add(shardOf(service));
+      services.push(service);
+    }
+    return services;
   }
 
   #isAtRest(): boolean {
