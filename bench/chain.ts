@@ -1,5 +1,6 @@
 // The pipeline's cores one after the other, in this process and without timers: OTLP -> log -> row
-// messages -> log -> hot objects and public files in a folder. What runs is timed by step.
+// messages -> log -> hot objects and public files in a folder. What runs is timed by step. Batches are those
+// of a core that has all that it can do: what comes in while the batch before is worked on.
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Log } from '../lib/log/log.ts';
@@ -17,8 +18,11 @@ import { type BenchLake, makeLake } from './lake.ts';
 
 /** Noon, so that no load passes midnight and starts a second date. */
 export const startMillis = Date.UTC(2026, 0, 15, 12);
-/** Source messages in one row message: a processor that keeps up takes what came in a moment. */
-const messagesPerBatch = 4;
+/** Every so many batches, which is once a second and every three: 100,000 samples a second in batches of 15,000. */
+const batchesPerTrim = 7;
+const batchesPerHot = 20;
+/** Samples of a batch: what comes in the 150 ms that all steps of a batch take at that rate. */
+export const samplesPerBatch = 15_000;
 /** As many at once as requests are in flight at a busy receiver: one fsync answers all of them. */
 const appendsInFlight = 8;
 export const knownStacksMax = 262_144;
@@ -36,6 +40,7 @@ export class Chain {
   readonly #lake: BenchLake;
   readonly #known = new KnownStacks(knownStacksMax);
   #newStacks = 0;
+  #batches = 0;
 
   private constructor(log: Log, lake: BenchLake) {
     this.#log = log;
@@ -52,7 +57,7 @@ export class Chain {
     return this.#newStacks;
   }
 
-  /** All steps but publishing, for messages that came in one moment after the other. */
+  /** All steps but publishing, for messages that came in while those before were worked on. */
   async run(messages: readonly SourceMessage[], timed: Timed): Promise<void> {
     await timed('validate', () => {
       for (const { body } of messages) admit(body);
@@ -66,10 +71,13 @@ export class Chain {
     await timed('exporter append', async () => {
       for (const value of rowValues) await this.#lake.append(value, appendTimeMillis);
     });
-    await timed('hot write', () => this.#lake.writeHot());
+    this.#batches++;
+    if (this.#batches % batchesPerTrim === 0) await timed('log', () => this.#trim());
+    if (this.#batches % batchesPerHot === 0) await timed('hot write', () => this.#lake.writeHot());
   }
 
-  publish(timed: Timed): Promise<readonly RecordFile[]> {
+  async publish(timed: Timed): Promise<readonly RecordFile[]> {
+    await timed('hot write', () => this.#lake.writeHot());
     return timed('publish', () => this.#lake.publish());
   }
 
@@ -78,7 +86,10 @@ export class Chain {
     await this.#lake.close();
   }
 
-  /** Appended, read and trimmed, as between two stages that keep up. */
+  async #trim(): Promise<void> {
+    for (const topic of [profilesTopic, rowsTopic]) await this.#log.trim(topic, 0, (await this.#log.range(topic, 0)).end);
+  }
+
   async #throughLog(topic: string, values: readonly Uint8Array[]): Promise<{ values: Uint8Array[]; from: number }> {
     const { end: from } = await this.#log.range(topic, 0);
     for (let at = 0; at < values.length; at += appendsInFlight) {
@@ -90,26 +101,20 @@ export class Chain {
       for (const { value } of result.records) read.push(value);
       next = result.next;
     }
-    await this.#log.trim(topic, 0, from + values.length);
     return { values: read, from };
   }
 
+  /** One row message, as a processor makes it of what one read gave. */
   #rows(prepared: readonly PreparedMessage[], messages: readonly SourceMessage[], from: number): Uint8Array[] {
-    const encoded: Uint8Array[] = [];
-    for (let at = 0; at < prepared.length; at += messagesPerBatch) {
-      const builder = new RowsBuilder({ logId: 'bench', topic: profilesTopic, partition: 0, shard: 0, routing: 1 });
-      const output: ShardOutput = { shard: 0, builder, added: new Set(), sent: [] };
-      const target = { shards: 1, output: () => output, known: this.#known, nameOf: () => null };
-      const batch = prepared.slice(at, at + messagesPerBatch);
-      for (const [index, message] of batch.entries()) {
-        const { appendTimeMillis } = messages[at + index]!;
-        appendRows(message, { offset: from + at + index, appendTimeMillis }, target, noCounts());
-      }
-      for (const { words, date } of output.sent) this.#known.add(words, date, 0);
-      this.#newStacks += builder.stacks;
-      encoded.push(encodeRows(builder.build(from + at - 1, from + at + batch.length - 1)));
+    const builder = new RowsBuilder({ logId: 'bench', topic: profilesTopic, partition: 0, shard: 0, routing: 1 });
+    const output: ShardOutput = { shard: 0, builder, added: new Set(), sent: [] };
+    const target = { shards: 1, output: () => output, known: this.#known, nameOf: () => null };
+    for (const [index, message] of prepared.entries()) {
+      appendRows(message, { offset: from + index, appendTimeMillis: messages[index]!.appendTimeMillis }, target, noCounts());
     }
-    return encoded;
+    for (const { words, date } of output.sent) this.#known.add(words, date, 0);
+    this.#newStacks += builder.stacks;
+    return [encodeRows(builder.build(from - 1, from + prepared.length - 1))];
   }
 }
 

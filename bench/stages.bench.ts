@@ -4,10 +4,10 @@
 //
 // What a new stack costs is the difference to the same input with more of them, by the stacks between.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Chain, type SourceMessage, startMillis, type Timed } from './chain.ts';
+import { Chain, type SourceMessage, samplesPerBatch, startMillis, type Timed } from './chain.ts';
 import { generateLoad, type LoadName, type LoadShape, loads } from './load.ts';
 import { type Bench, type Figure, figure, main, type Size } from './measure.ts';
 
@@ -15,8 +15,6 @@ import { type Bench, type Figure, figure, main, type Size } from './measure.ts';
 const windowMillis = 5_000;
 const windows = { small: { before: 1, counted: 2 }, large: { before: 60, counted: 180 } } as const;
 const rounds = { small: 1, large: 3 } as const;
-/** What comes in at once: messages of two windows of a large host, of a second of 24 hosts. */
-const messagesAtOnce = 8;
 /** Share of samples whose stacks are new, beyond the input's own. */
 const moreNewStacks = 0.2;
 
@@ -26,12 +24,15 @@ export const bench: Bench = async (size) => {
   const figures: Figure[] = [];
   const notes: string[] = [];
   const hash = createHash('sha256');
+  const folder = mkdtempSync(join(tmpdir(), 'flamelake-bench-'));
+  const file = join(folder, 'messages');
   for (const name of wanted.length > 0 ? wanted : (Object.keys(loads) as LoadName[])) {
-    const input = makeInput(shapeOf(name, size), size);
+    const shape = shapeOf(name, size);
     const runs: Run[] = [];
-    for (let round = 0; round < rounds[size]; round++) runs.push(await runOnce(input));
+    const input = makeInput(file, shape, size);
+    for (let round = 0; round < rounds[size]; round++) runs.push(await runOnce(folder, input));
     const [first] = runs as [Run];
-    const more = await runOnce(makeInput({ ...shapeOf(name, size), newStacks: loads[name].newStacks + moreNewStacks }, size));
+    const more = await runOnce(folder, makeInput(file, { ...shape, newStacks: shape.newStacks + moreNewStacks }, size));
     const totals = runs.map((run) => sum(run.steps) / run.samples);
     // Noise may be larger than what a few stacks cost.
     const perStack = Math.max(0.001, (sum(more.steps) - sum(first.steps)) / (more.newStacks - first.newStacks));
@@ -49,6 +50,7 @@ export const bench: Bench = async (size) => {
     inputs.push(`${name}: ${describe(first)}`);
     hash.update(first.resultHash);
   }
+  rmSync(folder, { recursive: true });
   return { input: inputs.join('; '), resultHash: hash.digest('hex').slice(0, 16), figures, notes };
 };
 
@@ -57,25 +59,42 @@ function shapeOf(name: LoadName, size: Size): LoadShape {
   return { ...loads[name], processesPerHost: 5, services: 4, stacksPerProcess: 20, eventsPerMessage: 100 };
 }
 
-interface Input {
-  readonly before: readonly SourceMessage[];
-  readonly counted: readonly SourceMessage[];
-  /** Of `counted`. */
-  readonly samples: number;
+interface Place {
+  /** Bytes of the file. */
+  readonly start: number;
+  readonly end: number;
+  readonly events: number;
+  readonly appendTimeMillis: number;
 }
 
-function makeInput(shape: LoadShape, size: Size): Input {
+/** Messages lie in a file: half a gigabyte of them in memory would have the garbage collector at work all the time. */
+interface Input {
+  readonly file: string;
+  readonly before: readonly Place[];
+  readonly counted: readonly Place[];
+}
+
+function makeInput(file: string, shape: LoadShape, size: Size): Input {
   const load = generateLoad({ ...shape, seed: 1, startMillis });
-  let [sent, samples] = [0, 0];
-  const take = (count: number): SourceMessage[] =>
+  const written = openSync(file, 'w');
+  let [sent, end] = [0, 0];
+  const take = (count: number): Place[] =>
     Array.from({ length: count * shape.hosts }, () => {
       const { body, events } = load.next().value!;
-      samples += events;
-      return { body, appendTimeMillis: startMillis + (Math.floor(sent++ / shape.hosts) + 1) * windowMillis };
+      const start = end;
+      end += writeSync(written, body);
+      return { start, end, events, appendTimeMillis: startMillis + (Math.floor(sent++ / shape.hosts) + 1) * windowMillis };
     });
-  const before = take(windows[size].before);
-  samples = 0;
-  return { before, counted: take(windows[size].counted), samples };
+  const input = { file, before: take(windows[size].before), counted: take(windows[size].counted) };
+  closeSync(written);
+  return input;
+}
+
+function readMessages(file: number, places: readonly Place[]): SourceMessage[] {
+  const start = places[0]!.start;
+  const bytes = Buffer.allocUnsafeSlow(places.at(-1)!.end - start);
+  readSync(file, bytes, 0, bytes.length, start);
+  return places.map((place) => ({ body: bytes.subarray(place.start - start, place.end - start), appendTimeMillis: place.appendTimeMillis }));
 }
 
 interface Run {
@@ -88,32 +107,38 @@ interface Run {
   readonly resultHash: string;
 }
 
-async function runOnce({ before, counted, samples }: Input): Promise<Run> {
-  const folder = mkdtempSync(join(tmpdir(), 'flamelake-bench-'));
-  const chain = await Chain.open(folder);
+async function runOnce(folder: string, { file, before, counted }: Input): Promise<Run> {
+  const work = mkdtempSync(join(folder, 'run-'));
+  const messages = openSync(file, 'r');
+  const chain = await Chain.open(work);
   try {
-    await publishAll(chain, before, untimed);
+    await publishAll(chain, messages, before, untimed);
     const stacksBefore = chain.newStacks;
     const steps = new Map<string, number>();
-    const files = await publishAll(chain, counted, timedInto(steps));
+    const files = await publishAll(chain, messages, counted, timedInto(steps));
     const hash = createHash('sha256');
     for (const { key, rows, sha256 } of files) hash.update(`${key} ${rows} ${sha256}\n`);
     return {
       steps,
-      samples,
+      samples: counted.reduce((events, place) => events + place.events, 0),
       messages: counted.length,
-      bytes: counted.reduce((bytes, { body }) => bytes + body.length, 0),
+      bytes: counted.at(-1)!.end - counted[0]!.start,
       newStacks: chain.newStacks - stacksBefore,
       resultHash: hash.digest('hex'),
     };
   } finally {
     await chain.close();
-    rmSync(folder, { recursive: true });
+    closeSync(messages);
+    rmSync(work, { recursive: true });
   }
 }
 
-async function publishAll(chain: Chain, messages: readonly SourceMessage[], timed: Timed) {
-  for (let at = 0; at < messages.length; at += messagesAtOnce) await chain.run(messages.slice(at, at + messagesAtOnce), timed);
+async function publishAll(chain: Chain, file: number, places: readonly Place[], timed: Timed) {
+  for (let at = 0; at < places.length; ) {
+    const from = at;
+    for (let samples = 0; samples < samplesPerBatch && at < places.length; at++) samples += places[at]!.events;
+    await chain.run(readMessages(file, places.slice(from, at)), timed);
+  }
   return chain.publish(timed);
 }
 
