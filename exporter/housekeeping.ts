@@ -1,4 +1,5 @@
-// What may go: staging and side objects that no record names (hot objects: hot-tier.ts). Nothing here is needed for the lake to be right; it only keeps the store from growing.
+// What may go: staging and side objects that no record names (hot objects: hot-tier.ts). Nothing here is
+// needed for the lake to be right; it only keeps the store from growing.
 import type { Store, StoreEntry } from '../lib/store/store.ts';
 import { carryPrefix, digestsPrefix, parseStagingKey, sideObjectSeq, stagingPrefix } from '../schemas/lake/paths.ts';
 import { recordsInWindow } from './digest-records.ts';

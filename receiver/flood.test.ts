@@ -13,6 +13,7 @@ import { createMetricRegistry, type MetricRegistry } from '../lib/metrics.ts';
 import { ProfilesDataSchema } from '../schemas/otlp/gen/opentelemetry/proto/profiles/v1development/profiles_pb.ts';
 import { seeded, someData } from '../schemas/otlp/testing-data.ts';
 import { type Receiver, startReceiver } from './main.ts';
+import { frame, preface } from './testing-frames.ts';
 
 /** Long enough for the slowest machine to send its headers. */
 const headersMillis = 1500;
@@ -35,19 +36,9 @@ afterAll(async () => {
   expect(complaints).toEqual([]);
 });
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const settings = frame(4, 0, 0, Buffer.alloc(0));
 /** `:method POST, :scheme http, :path /`, from HPACK's static table. */
 const headerBlock = Buffer.from([0x83, 0x86, 0x84]);
-
-function frame(type: number, flags: number, stream: number, content: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(content.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, content]);
-}
 
 interface Flood {
   readonly socket: Socket;

@@ -13,6 +13,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLogger } from '../lib/logger.ts';
 import { createMetricRegistry, type MetricRegistry } from '../lib/metrics.ts';
 import { type Receiver, startReceiver } from './main.ts';
+import { frame, preface } from './testing-frames.ts';
 
 const mebibyte = 1024 * 1024;
 setFlagsFromString('--expose-gc');
@@ -48,15 +49,6 @@ async function uncounted(): Promise<number> {
   return process.memoryUsage().arrayBuffers - before - (await counted('in_flight'));
 }
 
-function frame(type: number, flags: number, stream: number, content: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(content.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, content]);
-}
-
 /** POST of Export with content-type application/grpc, as literals without an index. */
 function callHeaders(): Buffer {
   const field = (name: string, value: string): Buffer =>
@@ -74,7 +66,7 @@ test('a byte that is waited with keeps nothing alive of what came with it', asyn
   const socket = connect(Number(port), host);
   socket.on('error', () => {});
   socket.resume();
-  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, Buffer.alloc(0))]));
+  socket.write(Buffer.concat([preface, frame(4, 0, 0, Buffer.alloc(0))]));
   const announced = Buffer.from([0, 0, 0x10, 0, 0]);
   socket.write(Buffer.concat([frame(1, 4, 1, callHeaders()), frame(0, 0, 1, announced)]));
   const rounds = 200;
